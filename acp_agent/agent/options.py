@@ -1,0 +1,75 @@
+"""What a user chooses per session: mode, model, reasoning effort, approvals.
+
+Kept free of heavy imports: `session/new` is answered from here before the event loop exists.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Choice(NamedTuple):
+    """One value of an option, as a picker shows it."""
+
+    value: str
+    name: str
+    description: str = ""
+
+
+class Option(NamedTuple):
+    """A selector: `id` and `category` are ACP's."""
+
+    id: str
+    category: str
+    name: str
+    description: str
+    choices: tuple[Choice, ...]
+
+
+EFFORTS = (
+    Choice("low", "Low", "answers at once"),
+    Choice("medium", "Medium", "thinks a little first"),
+    Choice("high", "High", "thinks hard, answers late"),
+)
+APPROVALS = (
+    Choice("ask", "Ask", "asks before every change and every command"),
+    Choice("auto-edit", "Edit freely", "changes files in the workspace, asks before commands"),
+    Choice("read-only", "Read only", "changes nothing and runs nothing"),
+    Choice("full", "Never ask", "changes files and runs commands without asking"),
+)
+MODES = (Choice("gptoss_20b", "GPT-OSS", "prompts go to GPT-OSS with its native Harmony tools"),)
+
+
+class SessionOptions:
+    """The options of one session and their present values."""
+
+    def __init__(self, options: tuple[Option, ...], values: dict[str, str]) -> None:
+        self.options = options
+        self.values = values
+
+    def set(self, option_id: str, value: str) -> None:
+        """Choose `value`. Raises KeyError for an unknown option, ValueError for an unknown value."""
+        option = next((o for o in self.options if o.id == option_id), None)
+        if option is None:
+            raise KeyError(option_id)
+        if value not in [choice.value for choice in option.choices]:
+            raise ValueError(value)
+        self.values[option_id] = value
+
+    def __getitem__(self, option_id: str) -> str:
+        return self.values[option_id]
+
+
+def session_options(
+    models: tuple[Choice, ...], *, mode: str, effort: str, approvals: str
+) -> SessionOptions:
+    """Return a new session's options; the order is the order of importance in a client."""
+    return SessionOptions(
+        (
+            Option("mode", "mode", "Mode", "who answers", MODES),
+            Option("model", "model", "Model", "which weights answer", models),
+            Option("effort", "thought_level", "Reasoning effort", "how long it thinks", EFFORTS),
+            Option("approvals", "custom", "Approvals", "what it may do unasked", APPROVALS),
+        ),
+        {"mode": mode, "model": models[0].value, "effort": effort, "approvals": approvals},
+    )

@@ -1,0 +1,48 @@
+"""Where this program keeps files: cache, state and runtime directories, made private on first use."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+NAME = "acp-agent"
+
+
+def cache_dir() -> Path:
+    """Return the directory of what can be made again (vocabulary, demo weights)."""
+    return _made("XDG_CACHE_HOME", ".cache", "Library/Caches")
+
+
+def state_dir() -> Path:
+    """Return the directory of what the user would miss (logs, sessions)."""
+    return _made("XDG_STATE_HOME", ".local/state", "Library/Application Support")
+
+
+def config_file() -> Path:
+    """Return the path of the settings file, which need not exist."""
+    base = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / NAME / "config.toml"
+
+
+def runtime_dir() -> Path:
+    """Return the directory of locks and addresses of what runs now; ours alone (0700)."""
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    path = Path(base) / NAME if base else Path(tempfile.gettempdir()) / f"{NAME}-{os.getuid()}"
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    owner = path.lstat()
+    if owner.st_uid != os.getuid() or path.is_symlink():
+        raise PermissionError(
+            f"{path} belongs to someone else; set XDG_RUNTIME_DIR to a directory of yours"
+        )
+    path.chmod(0o700)
+    return path
+
+
+def _made(variable: str, linux: str, mac: str) -> Path:
+    base = os.environ.get(variable)
+    home = Path.home() / (mac if sys.platform == "darwin" else linux)
+    path = (Path(base) if base else home) / NAME
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path

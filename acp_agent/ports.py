@@ -1,0 +1,366 @@
+"""What the core needs from the outside, each as a small Protocol, with the values that cross it.
+
+Adapters do not inherit from these; they only have to fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from acp_agent.events import ToolCallUpdated
+
+Effort = Literal["low", "medium", "high"]
+Channel = Literal["analysis", "commentary", "final"]
+JsonObject = Mapping[str, object]
+
+# ---------------------------------------------------------------- a conversation, as values
+
+
+@dataclass(frozen=True, slots=True)
+class UserMessage:
+    """What the user sent, resources already turned into text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A complete tool call of the model: `recipient` as it wrote it, `arguments` the raw body."""
+
+    call_id: str
+    recipient: str
+    arguments: str
+    channel: Channel = "commentary"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message that the model generated.
+
+    `complete` is False when the generation ended inside it; such a message is never a call.
+    """
+
+    channel: Channel
+    text: str
+    recipient: str | None = None
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStep:
+    """All that one model call generated.
+
+    `tokens` are the exact ids, from after `<|start|>assistant` to the terminator, always well formed
+    (a cut message is closed); None where the backend speaks text only.
+    """
+
+    messages: tuple[Message, ...]
+    calls: tuple[Call, ...] = ()
+    tokens: tuple[int, ...] | None = None
+    repairs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolMessage:
+    """A tool's answer to one call, in the words that the model reads."""
+
+    recipient: str
+    text: str
+    channel: Channel = "commentary"
+
+
+Entry = UserMessage | ModelStep | ToolMessage
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool as the model sees it; `parameters` is a JSON Schema of type object."""
+
+    name: str
+    description: str
+    parameters: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """One model call: the whole conversation, and how to answer it."""
+
+    entries: Sequence[Entry]
+    instructions: str = ""
+    tools: tuple[ToolSpec, ...] = ()
+    effort: Effort = "medium"
+    max_tokens: int | None = None
+    temperature: float | None = None
+
+
+# ---------------------------------------------------------------- a model
+
+
+@dataclass(frozen=True, slots=True)
+class ThoughtPart:
+    """More reasoning; `index` counts the messages of this step."""
+
+    index: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """More text for the user; `index` counts the messages of this step."""
+
+    index: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallOpened:
+    """The model began a call; its arguments are still coming."""
+
+    call_id: str
+    recipient: str
+
+
+@dataclass(frozen=True, slots=True)
+class PromptProgress:
+    """How far the engine is with reading the prompt, in tokens."""
+
+    processed: int
+    cached: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLoading:
+    """The engine is there but not ready; `text` says what it does."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """The engine's own figures for one request; tokens and milliseconds."""
+
+    cached_tokens: int = 0
+    prompt_tokens: int = 0
+    prompt_ms: float = 0.0
+    predicted_tokens: int = 0
+    predicted_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StepEnded:
+    """The model call is over. `limit`: it ran into `max_tokens` or the end of the context."""
+
+    reason: Literal["stop", "limit"]
+    timings: Timings = Timings()
+
+
+ModelEvent = ThoughtPart | TextPart | CallOpened | PromptProgress | EngineLoading | StepEnded
+
+
+class ModelStream(Protocol):
+    """A model call under way."""
+
+    def __aiter__(self) -> AsyncIterator[ModelEvent]: ...
+
+    def step(self) -> ModelStep:
+        """Return what was generated so far, well formed, at any moment, also after an error."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """`ready`, `downloading` (with `progress` in 0..1) or `unavailable` (with a reason)."""
+
+    state: Literal["ready", "loading", "downloading", "unavailable"]
+    reason: str = ""
+    progress: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A model that a backend can answer with; `context_size` in tokens, None if unknown."""
+
+    id: str
+    name: str
+    context_size: int | None = None
+
+
+class LocalModelBackend(Protocol):
+    """A model on this machine, whatever serves it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def default_model(self) -> str: ...
+
+    async def is_available(self) -> Availability: ...
+
+    async def list_models(self) -> Sequence[ModelInfo]: ...
+
+    def stream(self, request: ModelRequest) -> AbstractAsyncContextManager[ModelStream]:
+        """Answer `request`; leaving the block abandons the generation.
+
+        Raises:
+            BackendError: As it says, on entry or while iterating.
+
+        """
+        ...
+
+    async def complete(self, request: ModelRequest) -> ModelStep:
+        """Answer `request` in one piece. Raises as `stream` does."""
+        ...
+
+    async def prefill(self, request: ModelRequest) -> None:
+        """Let the engine read the prompt ahead of time; cancel it at will. May do nothing."""
+        ...
+
+    async def context_size(self) -> int:
+        """Return how many tokens prompt and answer may have together."""
+        ...
+
+
+# ---------------------------------------------------------------- an engine that speaks tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to choose tokens. The defaults are gpt-oss's own (model card): pure sampling at 1.0."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    max_tokens: int | None = None
+    grammar: str | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Ids in the order generated, the terminator included."""
+
+    ids: tuple[int, ...]
+
+
+EngineEvent = Tokens | PromptProgress | EngineLoading | StepEnded
+
+
+class TokenEngine(Protocol):
+    """An inference engine that takes token ids and gives token ids."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def default_model(self) -> str: ...
+
+    @property
+    def supports_grammar(self) -> bool: ...
+
+    async def is_available(self) -> Availability: ...
+
+    async def list_models(self) -> Sequence[ModelInfo]: ...
+
+    async def context_size(self) -> int: ...
+
+    def stream(
+        self, prompt: Sequence[int], sampling: Sampling
+    ) -> AbstractAsyncContextManager[AsyncIterator[EngineEvent]]:
+        """Continue `prompt`; leaving the block abandons the request and frees the engine.
+
+        Raises:
+            BackendError: As it says, on entry or while iterating.
+
+        """
+        ...
+
+    async def prefill(self, prompt: Sequence[int]) -> None:
+        """Evaluate `prompt` into the engine's cache and generate nothing."""
+        ...
+
+
+# ---------------------------------------------------------------- the editor
+
+
+PermissionKind = Literal["allow_once", "allow_always", "reject_once", "reject_always"]
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionOption:
+    """One button of the permission question."""
+
+    option_id: str
+    name: str
+    kind: PermissionKind
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalResult:
+    """How a client terminal ended; `output` may be cut at its start (`truncated`)."""
+
+    output: str
+    exit_code: int | None
+    signal: str | None
+    truncated: bool = False
+
+
+class EditorTerminal(Protocol):
+    """A terminal that the client runs and shows."""
+
+    @property
+    def terminal_id(self) -> str: ...
+
+    async def wait(self) -> None:
+        """Return when the command has ended."""
+        ...
+
+    async def result(self) -> TerminalResult: ...
+
+    async def kill(self) -> None: ...
+
+
+class Editor(Protocol):
+    """What the client at the other end offers to one session.
+
+    A method whose flag is False must not be called.
+    """
+
+    @property
+    def can_read_files(self) -> bool: ...
+
+    @property
+    def can_write_files(self) -> bool: ...
+
+    @property
+    def has_terminals(self) -> bool: ...
+
+    async def read_text_file(self, path: str) -> str:
+        """Return the whole text of the file as the editor has it, unsaved changes included.
+
+        Raises:
+            FileNotFoundError: The client says that there is no such file.
+            ToolFailed: The client could not read it.
+
+        """
+        ...
+
+    async def write_text_file(self, path: str, content: str) -> None:
+        """Replace the file's text through the editor. Raises ToolFailed."""
+        ...
+
+    def open_terminal(
+        self, command: str, args: Sequence[str], cwd: str, env: Mapping[str, str], output_limit: int
+    ) -> AbstractAsyncContextManager[EditorTerminal]:
+        """Run a command in a terminal of the client; leaving the block kills and releases it."""
+        ...
+
+    async def request_permission(
+        self, call: ToolCallUpdated, options: Sequence[PermissionOption]
+    ) -> str | None:
+        """Ask the user; return the chosen `option_id`, or None when the turn was cancelled."""
+        ...

@@ -1,0 +1,86 @@
+"""What a tool is: a name, words for the model, arguments, and a call prepared before it runs.
+
+`prepare` looks and never touches: it finds out what the call would do, so that the editor can show
+it (title, diff, locations) and the user can be asked. `Prepared.run` then does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from pydantic import BaseModel
+
+from acp_agent.events import Emit, Location, ToolContent, ToolKind
+from acp_agent.ports import ToolSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """What must be allowed before a call runs.
+
+    `scope` is what "always allow" would cover: a command prefix (`git status`) or an absolute path.
+    `reason`, if any, is a warning shown with the question.
+    """
+
+    tool: str
+    scope: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """How a call went: `text` for the model, the rest for the editor.
+
+    `content` and `locations` replace what the prepared call showed; None keeps it.
+    """
+
+    text: str
+    failed: bool = False
+    raw_output: object = None
+    content: tuple[ToolContent, ...] | None = None
+    locations: tuple[Location, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A call that is known in full and has not run."""
+
+    title: str
+    kind: ToolKind
+    run: Callable[[Emit], Awaitable[ToolResult]]
+    raw_input: object
+    content: tuple[ToolContent, ...] = ()
+    locations: tuple[Location, ...] = ()
+    permission: Permission | None = None
+
+
+class Tool(Protocol):
+    """One tool of a session; it holds what it needs (workspace, editor) since it was made."""
+
+    @property
+    def spec(self) -> ToolSpec: ...
+
+    @property
+    def kind(self) -> ToolKind: ...
+
+    @property
+    def arguments(self) -> type[BaseModel]: ...
+
+    async def prepare(self, call_id: str, arguments: BaseModel) -> Prepared:
+        """Find out what the call would do. Raises ToolFailed."""
+        ...
+
+
+class Toolbox(Protocol):
+    """The tools on offer to one session."""
+
+    @property
+    def specs(self) -> tuple[ToolSpec, ...]: ...
+
+    async def prepare(self, call_id: str, recipient: str, arguments: str) -> Prepared:
+        """Resolve the recipient, check the arguments, prepare the call. Raises ToolFailed."""
+        ...
+
+
