@@ -49,12 +49,23 @@ class Source(NamedTuple):
     must: str = ""
 
 
-def _one_of(*names: str) -> tuple[Callable[[Any], bool], str]:
+Rule = tuple[Callable[[Any], bool], str]
+
+
+def _one_of(*names: str) -> Rule:
     return (lambda value: value in names), f"one of {', '.join(names)}"
 
 
-def _at_least(low: float) -> tuple[Callable[[Any], bool], str]:
+def _at_least(low: float) -> Rule:
     return (lambda value: value >= low), f"{low:g} or more"
+
+
+def _is_address(value: Any) -> bool:
+    return value.startswith(("http://", "https://"))
+
+
+def _is_port(value: Any) -> bool:
+    return 0 <= value < 65536
 
 
 SOURCES: dict[str, Source] = {
@@ -69,7 +80,7 @@ SOURCES: dict[str, Source] = {
     "temperature": Source(("GPT_OSS_TEMPERATURE",), *_at_least(0)),
     "engine_url": Source(
         ("GPT_OSS_URL", "LLAMACPP_URL"),
-        lambda value: value.startswith(("http://", "https://")),
+        _is_address,
         "an http:// or https:// address",
     ),
     "engine_key": Source(("GPT_OSS_API_KEY",)),
@@ -79,7 +90,7 @@ SOURCES: dict[str, Source] = {
     "batch": Source(("GPT_OSS_BATCH",), *_at_least(0)),
     "ubatch": Source(("GPT_OSS_UBATCH",), *_at_least(0)),
     "parallel": Source(("GPT_OSS_PARALLEL",), *_at_least(1)),
-    "port": Source(("GPT_OSS_PORT",), lambda value: 0 <= value < 65536, "a port number"),
+    "port": Source(("GPT_OSS_PORT",), _is_port, "a port number"),
     "keepalive": Source(("GPT_OSS_KEEPALIVE_SECS",), *_at_least(0)),
     "command_timeout": Source(("ACP_AGENT_COMMAND_TIMEOUT",), *_at_least(1)),
     "log_level": Source(("ACP_AGENT_LOG",), *_one_of("debug", "info", "warning", "error")),
@@ -127,7 +138,7 @@ def _read(path: Path) -> dict[str, object]:
 
 
 def _checked(name: str, value: object, source: str) -> object:
-    kind = type(getattr(_DEFAULTS, name))
+    kind = KINDS[name]
     try:
         if kind is not str and isinstance(value, str):
             value = kind(value)
@@ -143,4 +154,6 @@ def _checked(name: str, value: object, source: str) -> object:
     return value
 
 
-_DEFAULTS = Settings()
+KINDS: dict[str, type[str | int | float | bool]] = {
+    name: type(default) for name, default in Settings()._asdict().items()
+}

@@ -82,7 +82,7 @@ class ContextOverflow(BackendError):
     def __init__(self, prompt_tokens: int, context_size: int) -> None:
         super().__init__(
             f"the conversation has {prompt_tokens} tokens, the model's context holds"
-            f" {context_size}; start a new session, or give the engine a larger context (GPT_OSS_CTX)"
+            f" {context_size}; start a new session, or give the engine more context (GPT_OSS_CTX)"
         )
         self.prompt_tokens = prompt_tokens
         self.context_size = context_size

@@ -1,4 +1,4 @@
-"""Where this program keeps files: cache, state and runtime directories, made private on first use."""
+"""Where this program keeps files: cache, state and runtime directories, private to the user."""
 
 from __future__ import annotations
 

@@ -53,8 +53,8 @@ class Message:
 class ModelStep:
     """All that one model call generated.
 
-    `tokens` are the exact ids, from after `<|start|>assistant` to the terminator, always well formed
-    (a cut message is closed); None where the backend speaks text only.
+    `tokens` are the exact ids, from after `<|start|>assistant` to the terminator, always well
+    formed (a cut message is closed); None where the backend speaks text only.
     """
 
     messages: tuple[Message, ...]

@@ -48,7 +48,7 @@ class SessionOptions:
         self.values = values
 
     def set(self, option_id: str, value: str) -> None:
-        """Choose `value`. Raises KeyError for an unknown option, ValueError for an unknown value."""
+        """Choose `value`. Raises KeyError (unknown option) or ValueError (unknown value)."""
         option = next((o for o in self.options if o.id == option_id), None)
         if option is None:
             raise KeyError(option_id)

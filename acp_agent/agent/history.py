@@ -1,0 +1,52 @@
+"""The conversation of one session, always well formed: every call has an answer, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from acp_agent.ports import Call, Entry, ModelStep, ToolMessage, UserMessage
+
+
+class History:
+    """An append-only list of entries; nothing that was said is ever rewritten."""
+
+    def __init__(self) -> None:
+        self._entries: list[Entry] = []
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        return self._entries
+
+    def add_user(self, message: UserMessage) -> None:
+        self.close_open_calls()
+        self._entries.append(message)
+
+    def add_step(self, step: ModelStep) -> None:
+        """Keep what the model generated, also when it was cut; an empty step leaves no trace."""
+        if step.messages or step.calls:
+            self._entries.append(step)
+
+    def answer(self, call: Call, text: str) -> None:
+        self._entries.append(ToolMessage(call.recipient, text, call.channel))
+
+    def remark(self, recipient: str, text: str) -> None:
+        """Tell the model something about a call of its that never became one."""
+        self._entries.append(ToolMessage(recipient, text))
+
+    def open_calls(self) -> tuple[Call, ...]:
+        """Return the calls of the last step that have no answer yet."""
+        answered = 0
+        for entry in reversed(self._entries):
+            match entry:
+                case ToolMessage():
+                    answered += 1
+                case ModelStep(calls=calls):
+                    return calls[answered:]
+                case UserMessage():
+                    break
+        return ()
+
+    def close_open_calls(self) -> None:
+        """Answer what a cancelled or broken turn left open."""
+        for call in self.open_calls():
+            self.answer(call, "The user stopped this call before it finished.")

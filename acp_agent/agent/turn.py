@@ -1,0 +1,159 @@
+"""One turn: ask the model, run what it calls, tell it how that went, until it has answered.
+
+This is the page to read first. It knows no protocol, no engine and no tool by name.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from acp_agent.agent.calls import CallRunner
+from acp_agent.agent.history import History
+from acp_agent.events import (
+    Emit,
+    Noticed,
+    StepMeasured,
+    StopReason,
+    TextDelta,
+    ThoughtDelta,
+    UsageUpdated,
+)
+from acp_agent.ports import (
+    CallOpened,
+    EngineLoading,
+    LocalModelBackend,
+    ModelEvent,
+    ModelRequest,
+    ModelStep,
+    PromptProgress,
+    StepEnded,
+    TextPart,
+    ThoughtPart,
+)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Where a turn ends although the model would go on."""
+
+    steps: int = 50
+    bad_calls: int = 6
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class Turn:
+    """A turn from the user's message to its stop reason."""
+
+    def __init__(
+        self,
+        turn_id: str,
+        model: LocalModelBackend,
+        history: History,
+        calls: CallRunner,
+        request: Callable[[], ModelRequest],
+        emit: Emit,
+        *,
+        limits: Limits,
+        label: str = "",
+    ) -> None:
+        self._id = turn_id
+        self._model = model
+        self._history = history
+        self._calls = calls
+        self._request = request
+        self._emit = emit
+        self._limits = limits
+        self._label = label
+
+    async def run(self) -> StopReason:
+        """Run to the stop reason. Raises BackendError; what was said until then is kept."""
+        bad = 0
+        for number in range(self._limits.steps):
+            step, ended = await self._generate(number)
+            if ended.reason == "limit":
+                return "max_tokens"
+            if is_answer(step):
+                return "end_turn"
+            bad = 0 if await self._run_calls(step) else bad + 1
+            if bad == self._limits.bad_calls:
+                await self._emit(
+                    Noticed(f"stopped after {bad} calls that could not run", "warning")
+                )
+                return "max_turn_requests"
+        await self._emit(Noticed(f"stopped after {self._limits.steps} steps", "warning"))
+        return "max_turn_requests"
+
+    async def _generate(self, number: int) -> tuple[ModelStep, StepEnded]:
+        ended = StepEnded("stop")
+        async with self._model.stream(self._request()) as stream:
+            try:
+                async for event in stream:
+                    if isinstance(event, StepEnded):
+                        ended = event
+                    else:
+                        await self._show(number, event)
+            finally:
+                # However the stream ended, what the user saw is what the history holds.
+                step = stream.step()
+                self._history.add_step(step)
+        await self._measure(step, ended)
+        return step, ended
+
+    async def _run_calls(self, step: ModelStep) -> bool:
+        """Run the step's calls; return whether it held any that could run."""
+        ran = False
+        for call in step.calls:
+            ran = await self._calls.run(call) or ran
+        if not step.calls:
+            for message in step.messages:
+                if message.recipient is not None:
+                    self._history.remark(
+                        message.recipient,
+                        "This call did not run: it was not ended with <|call|>. Send it again.",
+                    )
+        return ran
+
+    async def _show(self, number: int, event: ModelEvent) -> None:
+        match event:
+            case ThoughtPart(index, text):
+                await self._emit(ThoughtDelta(f"{self._id}.{number}.{index}", text))
+            case TextPart(index, text):
+                label, self._label = self._label, ""
+                await self._emit(TextDelta(f"{self._id}.{number}.{index}", label + text))
+            case CallOpened(call_id, recipient):
+                await self._calls.announce(call_id, recipient)
+            case EngineLoading(text):
+                await self._emit(Noticed(text))
+            case PromptProgress(processed, _, total):
+                logger.debug("prompt read: %d of %d tokens", processed, total)
+            case StepEnded():
+                pass
+
+    async def _measure(self, step: ModelStep, ended: StepEnded) -> None:
+        timings = ended.timings
+        prompt = timings.cached_tokens + timings.prompt_tokens
+        await self._emit(
+            StepMeasured(
+                prompt_tokens=prompt,
+                evaluated_tokens=timings.prompt_tokens,
+                cached_tokens=timings.cached_tokens,
+                predicted_tokens=timings.predicted_tokens,
+                milliseconds={"prompt": timings.prompt_ms, "predicted": timings.predicted_ms},
+                repairs=step.repairs,
+            )
+        )
+        used = prompt + timings.predicted_tokens
+        await self._emit(UsageUpdated(used, await self._model.context_size()))
+
+
+def is_answer(step: ModelStep) -> bool:
+    """Tell whether the model has said its last word: text for the user, and nothing left to run."""
+    if step.calls or any(message.recipient is not None for message in step.messages):
+        return False
+    return any(m.channel == "final" and m.complete for m in step.messages)
