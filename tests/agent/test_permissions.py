@@ -1,0 +1,124 @@
+"""Who may do what, and whether the user is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+
+import pytest
+
+from acp_agent.agent.permissions import Permissions, Verdict
+from acp_agent.events import ToolCallUpdated, ToolKind
+from acp_agent.ports import EditorTerminal, PermissionOption
+from acp_agent.tools.base import Permission
+
+pytestmark = pytest.mark.anyio
+
+SHOWN = ToolCallUpdated("call")
+
+
+class AnsweringEditor:
+    """An editor whose user answers from a list; it offers nothing else."""
+
+    can_read_files = False
+    can_write_files = False
+    has_terminals = False
+
+    def __init__(self, *answers: str | None) -> None:
+        self.answers = list(answers)
+        self.questions: list[list[str]] = []
+
+    async def request_permission(
+        self, call: ToolCallUpdated, options: Sequence[PermissionOption]
+    ) -> str | None:
+        self.questions.append([option.name for option in options])
+        return self.answers.pop(0)
+
+    async def read_text_file(self, path: str) -> str:
+        raise AssertionError(path)
+
+    async def write_text_file(self, path: str, content: str) -> None:
+        raise AssertionError(path)
+
+    def open_terminal(
+        self, command: str, args: Sequence[str], cwd: str, env: Mapping[str, str], output_limit: int
+    ) -> AbstractAsyncContextManager[EditorTerminal]:
+        raise AssertionError(command)
+
+
+async def decide(
+    permissions: Permissions,
+    scope: str,
+    *,
+    approvals: str = "ask",
+    tool: str = "shell",
+    kind: ToolKind = "execute",
+    reason: str = "",
+) -> Verdict:
+    return await permissions.decide(Permission(tool, scope, reason), SHOWN, approvals, kind)
+
+
+async def test_the_question_has_four_distinct_answers() -> None:
+    editor = AnsweringEditor("allow_once")
+    assert await decide(Permissions(editor), "git status") == "allowed"
+    assert editor.questions == [
+        [
+            "Allow",
+            "Always allow git status in this session",
+            "Reject",
+            "Always reject git status in this session",
+        ]
+    ]
+
+
+async def test_allowing_once_asks_again() -> None:
+    editor = AnsweringEditor("allow_once", "reject_once")
+    permissions = Permissions(editor)
+    assert await decide(permissions, "ls") == "allowed"
+    assert await decide(permissions, "ls") == "rejected"
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"), [("allow_always", "allowed"), ("reject_always", "rejected")]
+)
+async def test_an_always_answer_holds_for_its_tool_and_scope_only(
+    answer: str, verdict: Verdict
+) -> None:
+    editor = AnsweringEditor(answer, None, None)
+    permissions = Permissions(editor)
+    assert await decide(permissions, "git status") == verdict
+    assert await decide(permissions, "git status") == verdict
+    assert await decide(permissions, "git push") == "cancelled"
+    assert await decide(permissions, "git status", tool="other") == "cancelled"
+
+
+async def test_a_cancelled_question_is_no_rejection() -> None:
+    assert await decide(Permissions(AnsweringEditor(None)), "ls") == "cancelled"
+
+
+async def test_an_answer_that_was_not_offered_is_a_rejection() -> None:
+    assert await decide(Permissions(AnsweringEditor("yes please")), "ls") == "rejected"
+
+
+async def test_read_only_forbids_without_asking() -> None:
+    assert await decide(Permissions(AnsweringEditor()), "ls", approvals="read-only") == "forbidden"
+
+
+async def test_full_allows_without_asking() -> None:
+    assert await decide(Permissions(AnsweringEditor()), "rm -rf x", approvals="full") == "allowed"
+
+
+async def test_auto_edit_allows_edits_and_asks_for_commands() -> None:
+    editor = AnsweringEditor("reject_once")
+    permissions = Permissions(editor)
+    edited = await decide(permissions, "/w", approvals="auto-edit", tool="apply_patch", kind="edit")
+    ran = await decide(permissions, "ls", approvals="auto-edit")
+    assert (edited, ran) == ("allowed", "rejected")
+
+
+async def test_auto_edit_asks_for_an_edit_that_carries_a_warning() -> None:
+    editor = AnsweringEditor("reject_once")
+    verdict = await decide(
+        Permissions(editor), "/w", approvals="auto-edit", kind="edit", reason="not tracked"
+    )
+    assert (verdict, len(editor.questions)) == ("rejected", 1)
