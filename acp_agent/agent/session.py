@@ -103,7 +103,7 @@ class Session:
 
     async def _run(self, message: UserMessage, emit: Emit) -> StopReason:
         if self._preface and not self._history.entries:
-            message = UserMessage(f"{self._preface}\n\n{message.text}")
+            message = UserMessage(self._preface + message.text)
         self._history.add_user(message)
         voice = self._voice(self._options["model"])
         calls = CallRunner(

@@ -82,5 +82,3 @@ class Toolbox(Protocol):
     async def prepare(self, call_id: str, recipient: str, arguments: str) -> Prepared:
         """Resolve the recipient, check the arguments, prepare the call. Raises ToolFailed."""
         ...
-
-

@@ -1,0 +1,131 @@
+"""Composition root: every lifetime of a serving agent, and the only place that knows adapters."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import assert_never
+
+import anyio.to_thread
+
+from acp_agent.agent.permissions import Permissions
+from acp_agent.agent.session import Session, Voice
+from acp_agent.agent.turn import Limits
+from acp_agent.backends.endpoint import Endpoint
+from acp_agent.backends.llama_server import LlamaServer
+from acp_agent.backends.script_text import read_script
+from acp_agent.backends.scripted import ScriptedEngine
+from acp_agent.config import Settings
+from acp_agent.engine.home import EngineSpec
+from acp_agent.engine.launch import Launcher
+from acp_agent.engine.locate import Found, Local, Nano, Remote, find_engine
+from acp_agent.engine.nano import ensure_nano
+from acp_agent.harmony.model import GREEDY, HarmonyModel
+from acp_agent.harmony.prompts import environment_note, instructions
+from acp_agent.harmony.vocab import load_vocabulary
+from acp_agent.ports import Editor, Sampling
+from acp_agent.protocol.opening import Opened
+from acp_agent.protocol.server import serve_connection
+from acp_agent.protocol.sessions import OpenSession
+
+logger = logging.getLogger(__name__)
+
+NANO_LABEL = "*nano, demo weights, not gpt-oss:* "
+NANO_CONTEXT = 16_384
+DEFAULT_CONTEXT = 32_768
+
+
+async def serve(settings: Settings, opened: Opened) -> None:
+    """Serve the client that the opening has met, until it leaves."""
+    configure_logging(settings)
+    async with open_voice(settings) as (voice, model):
+        await serve_connection(opened, partial(open_session, settings, voice), model.warm_up)
+
+
+async def open_session(
+    settings: Settings, voice: Voice, opened: OpenSession, editor: Editor
+) -> Session:
+    """Make the core's session for one that the client has opened."""
+    from acp_agent.tools.toolbox import make_tools  # with pydantic: 60 ms, after the first answers
+    from acp_agent.tools.workspace import Workspace
+
+    workspace = Workspace(opened.roots[0], opened.roots[1:], editor)
+    others = tuple(str(root) for root in opened.roots[1:])
+    return Session(
+        opened.id,
+        opened.options,
+        lambda _: voice,
+        make_tools(workspace, editor, command_timeout=settings.command_timeout),
+        Permissions(editor),
+        instructions=instructions(),
+        preface=environment_note(str(opened.cwd), others),
+        limits=Limits(steps=settings.max_steps),
+    )
+
+
+@asynccontextmanager
+async def open_voice(settings: Settings) -> AsyncGenerator[tuple[Voice, HarmonyModel]]:
+    """Give the model that answers in this process; the engine starts when it is first needed."""
+    max_tokens = settings.max_tokens or None
+    if settings.script:
+        model = HarmonyModel(ScriptedEngine(read_script(Path(settings.script))))
+        yield Voice(model, max_tokens=max_tokens), model
+        return
+    async with AsyncExitStack() as stack:
+        engine = LlamaServer(
+            Locator(settings, stack).locate,
+            model=settings.model,
+            fragments=lambda: load_vocabulary().fragments(),
+        )
+        if settings.demo:
+            model = HarmonyModel(engine, sampling=GREEDY)
+            yield Voice(model, label=NANO_LABEL, max_tokens=max_tokens), model
+        else:
+            model = HarmonyModel(engine, sampling=Sampling(temperature=settings.temperature))
+            yield Voice(model, max_tokens=max_tokens), model
+
+
+class Locator:
+    """Says where the engine is, each time anew; engines of our own are held until the stack ends."""
+
+    def __init__(self, settings: Settings, stack: AsyncExitStack) -> None:
+        self._settings = settings
+        self._stack = stack
+        self._launchers: dict[Path, Launcher] = {}
+
+    async def locate(self) -> Endpoint:
+        """Find or start the engine. Raises BackendError."""
+        found: Found = await find_engine(self._settings)
+        match found:
+            case Remote(endpoint):
+                return endpoint
+            case Nano():
+                path = await anyio.to_thread.run_sync(ensure_nano, abandon_on_cancel=True)
+                return await (await self._launcher(path, NANO_CONTEXT)).locate()
+            case Local(path):
+                context = self._settings.context or DEFAULT_CONTEXT
+                return await (await self._launcher(path, context)).locate()
+            case _:
+                assert_never(found)
+
+    async def _launcher(self, path: Path, context: int) -> Launcher:
+        if path not in self._launchers:
+            settings = self._settings
+            spec = EngineSpec(
+                path, context, settings.parallel, settings.batch, settings.ubatch, settings.port
+            )
+            launcher = Launcher(spec, keepalive=settings.keepalive)
+            self._launchers[path] = await self._stack.enter_async_context(launcher)
+        return self._launchers[path]
+
+
+def configure_logging(settings: Settings) -> None:
+    """Send the log to stderr; stdout is the wire."""
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    for chatty in ("httpx", "httpcore"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -1,0 +1,238 @@
+"""llama.cpp's HTTP server as a token engine: `POST /completion` with ids in and ids out.
+
+It knows nothing of Harmony, and it starts nothing: `locate` says where the engine is.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+
+import anyio
+import anyio.to_thread
+
+from acp_agent.backends import http1
+from acp_agent.backends.endpoint import Endpoint, Locate
+from acp_agent.backends.llama_wire import (
+    EventStream,
+    Gap,
+    completion_body,
+    context_size,
+    failure,
+    is_loading,
+    mismatch,
+    models,
+)
+from acp_agent.backends.utf8_gaps import Gaps
+from acp_agent.errors import (
+    BackendError,
+    EngineFailed,
+    EngineMismatch,
+    EngineUnauthorized,
+    EngineUnavailable,
+    StreamDropped,
+)
+from acp_agent.ports import (
+    Availability,
+    EngineEvent,
+    EngineLoading,
+    ModelInfo,
+    Sampling,
+    StepEnded,
+    Tokens,
+)
+
+logger = logging.getLogger(__name__)
+
+LOADING = "the engine is loading its model"
+LOAD_SECONDS = 600.0
+QUICK_SECONDS = 10.0  # for questions that need no computing
+FIRST_PAUSE, LONGEST_PAUSE = 0.02, 1.0
+
+
+class LlamaServer:
+    """A llama.cpp server, wherever `locate` finds it.
+
+    `fragments` is `Vocabulary.fragments`; it is called in a worker thread when the first character
+    arrives whose tokens the server left out. `load_seconds` bounds the wait for the weights.
+    """
+
+    name = "llama.cpp"
+    supports_grammar = True
+
+    def __init__(
+        self,
+        locate: Locate,
+        *,
+        model: str = "",
+        fragments: Callable[[], Mapping[bytes, int]] = dict,
+        load_seconds: float = LOAD_SECONDS,
+    ) -> None:
+        self.default_model = model
+        self._locate = locate
+        self._fragments = fragments
+        self._load_seconds = load_seconds
+        self._endpoint: Endpoint | None = None
+        self._context_size: int | None = None
+        self._gaps: Gaps | None = None
+
+    async def is_available(self) -> Availability:
+        """Say how the engine is; raises nothing, and may start it if that is what `locate` does."""
+        try:
+            status, body = await self._get("/props")
+        except BackendError as error:
+            return Availability("unavailable", str(error))
+        if is_loading(status, body):
+            return Availability("loading", LOADING)
+        if context_size(body) is None:
+            return Availability("unavailable", str(await self._no_props()))
+        return Availability("ready")
+
+    async def list_models(self) -> Sequence[ModelInfo]:
+        """Return what the engine has loaded. Raises BackendError."""
+        found = models(await self._get_loaded("/v1/models"))
+        if found is None:
+            raise mismatch((await self._found()).url, "it lists no models")
+        return [ModelInfo(model, model, size) for model, size in found]
+
+    async def context_size(self) -> int:
+        """Return how many tokens one conversation may have; asked once. Raises BackendError."""
+        if self._context_size is None:
+            size = context_size(await self._get_loaded("/props"))
+            if size is None:
+                raise await self._no_props()
+            self._context_size = size
+        return self._context_size
+
+    @asynccontextmanager
+    async def stream(
+        self, prompt: Sequence[int], sampling: Sampling
+    ) -> AsyncGenerator[AsyncIterator[EngineEvent]]:
+        """Continue `prompt`; leaving the block closes the connection, which frees the slot."""
+        async with aclosing(self._complete(completion_body(prompt, sampling))) as events:
+            yield events
+
+    async def prefill(self, prompt: Sequence[int]) -> None:
+        """Let the engine read `prompt` into its cache. Raises BackendError."""
+        async with self.stream(prompt, Sampling(max_tokens=0)) as events:
+            async for _ in events:
+                pass
+
+    async def _complete(self, body: bytes) -> AsyncGenerator[EngineEvent]:
+        again = True
+        while True:
+            endpoint = await self._found()
+            try:
+                async with http1.request(
+                    "POST", endpoint.at("/completion"), key=endpoint.key, body=body
+                ) as response:
+                    if response.status == 200:
+                        async with aclosing(self._events(endpoint, response)) as events:
+                            async for event in events:
+                                yield event
+                        return
+                    answer = await response.read()
+                if not is_loading(response.status, answer):
+                    raise failure(endpoint.url, response.status, answer)
+            except (http1.HttpError, EngineUnauthorized) as error:
+                again = await self._recover(endpoint, error, again)
+                continue
+            yield EngineLoading(LOADING)
+            await self._get_loaded("/health")
+
+    async def _events(
+        self, endpoint: Endpoint, response: http1.Response
+    ) -> AsyncGenerator[EngineEvent]:
+        if not response.headers.get("content-type", "").startswith("text/event-stream"):
+            raise mismatch(endpoint.url, "it answered a completion request with no stream")
+        stream = EventStream(endpoint.url)
+        async for data in response.body:
+            for event in stream.feed(data):
+                yield await self._filled(event) if isinstance(event, Gap) else event
+                if isinstance(event, StepEnded):
+                    return
+        raise StreamDropped("the engine ended its answer without saying that it was done")
+
+    async def _filled(self, gap: Gap) -> Tokens:
+        if self._gaps is None:
+            self._gaps = Gaps(await anyio.to_thread.run_sync(self._fragments))
+        ids = self._gaps.fill(gap.content, gap.last, gap.count)
+        if ids is None:
+            logger.debug("the engine left out %d tokens that are no text", gap.count - 1)
+        return Tokens(ids or (gap.last,))
+
+    async def _get_loaded(self, path: str) -> bytes:
+        """Return the answer to a GET as soon as the engine has its model."""
+        pause, until = FIRST_PAUSE, anyio.current_time() + self._load_seconds
+        while True:
+            status, body = await self._get(path)
+            if not is_loading(status, body):
+                return body
+            if anyio.current_time() > until:
+                raise EngineUnavailable(
+                    f"the engine was still loading its model after {self._load_seconds:g} s"
+                )
+            await anyio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _get(self, path: str) -> tuple[int, bytes]:
+        """Return status and body of a GET that succeeded, or that says `loading`."""
+        again = True
+        while True:
+            endpoint = await self._found()
+            try:
+                status, body = await _quickly_get(endpoint, path)
+                if status == 200 or is_loading(status, body):
+                    return status, body
+                raise failure(endpoint.url, status, body)
+            except (http1.HttpError, EngineUnauthorized) as error:
+                again = await self._recover(endpoint, error, again)
+
+    async def _no_props(self) -> EngineMismatch:
+        return mismatch((await self._found()).url, "its /props name no context size")
+
+    async def _found(self) -> Endpoint:
+        if self._endpoint is None:
+            self._endpoint = await self._locate()
+        return self._endpoint
+
+    async def _recover(self, endpoint: Endpoint, error: Exception, again: bool) -> bool:
+        """Look for the engine elsewhere; raise what `error` means where a retry has no chance.
+
+        Nothing is asked twice once an answer has begun, so nothing is ever said twice.
+        """
+        dropped = isinstance(error, http1.Dropped) and not error.answered
+        if again and (dropped or isinstance(error, http1.Refused | EngineUnauthorized)):
+            self._endpoint = self._context_size = None
+            if await self._found() != endpoint or dropped:
+                return False
+        raise _meaning(endpoint, error) from None
+
+
+async def _quickly_get(endpoint: Endpoint, path: str) -> tuple[int, bytes]:
+    try:
+        with anyio.fail_after(QUICK_SECONDS):
+            async with http1.request("GET", endpoint.at(path), key=endpoint.key) as response:
+                return response.status, await response.read()
+    except TimeoutError:
+        raise EngineUnavailable(
+            f"the engine at {endpoint.url} did not answer within {QUICK_SECONDS:g} s"
+        ) from None
+
+
+def _meaning(endpoint: Endpoint, error: Exception) -> Exception:
+    match error:
+        case http1.Refused():
+            return EngineUnavailable(
+                f"nothing answers at {endpoint.url} ({error}); start the engine there,"
+                " or unset GPT_OSS_URL to let acp-agent start one"
+            )
+        case http1.Dropped(answered=True):
+            return StreamDropped("the connection to the engine broke off in mid-answer")
+        case http1.Dropped():
+            return EngineFailed(f"the engine at {endpoint.url} closed the connection unanswered")
+        case http1.NotHttp():
+            return mismatch(endpoint.url, str(error))
+        case _:
+            return error

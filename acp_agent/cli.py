@@ -1,0 +1,126 @@
+"""The verbs of the command line. `serve` is the one that must start at once: it imports late."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from acp_agent import __version__
+from acp_agent.config import Settings, load
+from acp_agent.errors import AgentError, ConfigError
+
+DESCRIPTION = "An Agent Client Protocol server for gpt-oss on your own machine."
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command. Exit codes: 0 it went well, 1 it failed, 2 it was called wrongly."""
+    try:
+        return _dispatch(_parse(argv))
+    except ConfigError as error:
+        print(f"acp-agent: {error}", file=sys.stderr)
+        return 2
+    except AgentError as error:
+        print(f"acp-agent: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def serve(settings: Settings) -> int:
+    """Speak ACP on stdin and stdout until the client leaves."""
+    from acp_agent.agent.options import Choice, session_options
+    from acp_agent.protocol.agent import Agent
+    from acp_agent.protocol.opening import serve_opening
+    from acp_agent.protocol.stdio import claim
+
+    _check_script(settings)
+    models = (Choice(*_model(settings)),)
+    agent = Agent(
+        lambda: session_options(
+            models, mode=settings.mode, effort=settings.effort, approvals=settings.approvals
+        ),
+        __version__,
+    )
+    opened = serve_opening(agent, claim())
+    if opened is None:
+        return 0
+    # From here on nobody waits for us: 100 ms for the event loop and all that comes with it.
+    import anyio
+
+    from acp_agent import app
+
+    anyio.run(app.serve, settings, opened)
+    return 0
+
+
+def _check_script(settings: Settings) -> None:
+    if settings.script:
+        from acp_agent.backends.script_text import read_script
+
+        read_script(Path(settings.script))
+
+
+def _model(settings: Settings) -> tuple[str, str, str]:
+    if settings.demo:
+        return "nano", "nano (demo)", "tiny demo weights, not gpt-oss"
+    if settings.script:
+        return "scripted", "scripted", "plays a script, no model"
+    return settings.model, settings.model, ""
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("acp-agent", description=DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"acp-agent {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+    serving = verbs.add_parser("serve", help="speak ACP on stdin and stdout (what editors start)")
+    _add_serving_flags(serving)
+    prompt = verbs.add_parser("run", help="send one prompt from the terminal")
+    _add_serving_flags(prompt)
+    prompt.add_argument("--cwd", type=Path, help="the workspace (default: here)")
+    prompt.add_argument("--json", action="store_true", help="print every update as a line of JSON")
+    prompt.add_argument("prompt", help="what to ask; - reads it from stdin")
+    verbs.add_parser("demo", help="watch a failing test being mended by the demo weights")
+    doctor = verbs.add_parser("doctor", help="say what works, what does not, and what to do")
+    doctor.add_argument("--json", action="store_true", help="the same for programs")
+    if not argv and not sys.stdin.isatty():
+        return parser.parse_args(["serve"])
+    args = parser.parse_args(argv)
+    if args.verb is None:
+        parser.print_help()
+        parser.exit(2)
+    return args
+
+
+def _add_serving_flags(parser: argparse.ArgumentParser) -> None:
+    who = parser.add_mutually_exclusive_group()
+    who.add_argument("--demo", action="store_true", default=None, help="answer with demo weights")
+    who.add_argument("--script", metavar="FILE", help="play a scripted model (docs/scripts.md)")
+    parser.add_argument("--effort", metavar="LEVEL", help="reasoning effort: low, medium, high")
+    parser.add_argument(
+        "--approvals", metavar="POLICY", help="ask, auto-edit, read-only or full"
+    )
+    parser.add_argument("--engine-url", metavar="URL", help="a running llama.cpp server")
+    parser.add_argument("--model-path", metavar="FILE", help="a gpt-oss GGUF file to serve")
+
+
+def _dispatch(args: argparse.Namespace) -> int:
+    flags = {name: getattr(args, name, None) for name in Settings._fields}
+    settings = load(flags, os.environ)
+    match args.verb:
+        case "run":
+            from acp_agent.verbs.run import run_prompt
+
+            return run_prompt(settings, flags, args.prompt, cwd=args.cwd, as_json=args.json)
+        case "demo":
+            from acp_agent.verbs.demo import run_demo
+
+            return run_demo()
+        case "doctor":
+            from acp_agent.verbs.doctor import run_doctor
+
+            return run_doctor(settings, as_json=args.json)
+        case _:
+            return serve(settings)

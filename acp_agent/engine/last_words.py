@@ -1,0 +1,37 @@
+"""Turns what llama.cpp logged before it ended into one sentence for the user; pure."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+# The first pattern that the log holds decides; `{0}` is the model, `{1}` what the pattern caught.
+SENTENCES: tuple[tuple[str, str], ...] = (
+    (
+        r"couldn't bind HTTP server socket.*port: (\d+)",
+        "port {1} is in use; set GPT_OSS_PORT to another one, or to 0 for any free one",
+    ),
+    (r"invalid magic characters", "{0} is not a GGUF file"),
+    (
+        r"unknown model architecture: '([^']*)'",
+        "{0} holds a model of the kind {1!r}, which this llama.cpp does not know",
+    ),
+    (
+        r"(?i)failed to allocate|unable to allocate|out of memory|bad_alloc|cannot allocate memory",
+        "there is not enough memory for {0}; use smaller weights or less context (GPT_OSS_CTX)",
+    ),
+    (r"tensor '([^']*)' data is not within the file bounds", "{0} is incomplete; get it again"),
+    (r"error loading model: (.+)", "cannot load {0}: {1}"),
+    (r"(?m)^[\d.]+ E +(?:\w+ +)?(.+)$", "cannot run {0}: {1}"),
+    (r"(?m)^(\w*(?:Error|Exception): .+)$", "cannot run {0}: {1}"),
+)
+UNKNOWN = "the engine for {0} ended without a word, perhaps for lack of memory"
+
+
+def explain(log: str, model: str | Path) -> str:
+    """Return why the engine that wrote `log` could not run `model`."""
+    for pattern, sentence in SENTENCES:
+        found = re.search(pattern, log)
+        if found:
+            return sentence.format(str(model), *(part.strip() for part in found.groups()))
+    return UNKNOWN.format(str(model))

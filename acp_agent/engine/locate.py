@@ -1,0 +1,70 @@
+"""Which engine to use: one that runs, or which weights to start one with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from acp_agent.backends.endpoint import Endpoint
+from acp_agent.config import Settings
+from acp_agent.engine.models import find_model, model_directories
+from acp_agent.engine.probe import answers
+from acp_agent.errors import EngineUnavailable
+
+USUAL = "http://localhost:8000"
+
+NOTHING = (
+    "there is no gpt-oss model yet: set GPT_OSS_GGUF_MODEL_PATH to a gpt-oss GGUF file,"
+    " or GPT_OSS_URL to a running llama.cpp server;"
+    " `acp-agent doctor` says what was looked for"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """An engine that runs already; it is used as it is and never stopped."""
+
+    endpoint: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """Weights on the disk, to start an engine of our own with."""
+
+    model: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Nano:
+    """The demo weights that come with this package."""
+
+
+Found = Remote | Local | Nano
+
+
+async def find_engine(settings: Settings) -> Found:
+    """Return the engine to use.
+
+    What the user named comes first (demo, address, file, directory), then an engine at the usual
+    address, then weights in the usual directories.
+
+    Raises:
+        EngineUnavailable: There is none; the text says what to do.
+
+    """
+    if settings.demo:
+        return Nano()
+    if settings.engine_url:
+        return Remote(Endpoint(settings.engine_url, settings.engine_key))
+    if settings.model_path:
+        path = Path(settings.model_path).expanduser()
+        if not path.is_file():
+            raise EngineUnavailable(f"there is no model file {str(path)!r}")
+        return Local(path)
+    usual = Endpoint(USUAL, settings.engine_key)
+    if not settings.model_dir and await answers(usual):
+        return Remote(usual)
+    model = find_model(model_directories(settings.model_dir))
+    if model is None:
+        raise EngineUnavailable(NOTHING)
+    return Local(model)

@@ -1,0 +1,209 @@
+"""Events of a turn to `session/update` objects of ACP v1, to what the client at hand can show."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, assert_never
+
+from acp_agent.events import (
+    Diff,
+    Event,
+    Location,
+    Noticed,
+    PlanUpdated,
+    StepMeasured,
+    Terminal,
+    Text,
+    TextDelta,
+    ThoughtDelta,
+    ToolCallStarted,
+    ToolCallUpdated,
+    ToolContent,
+    ToolOutput,
+    UsageUpdated,
+)
+from acp_agent.protocol.agent import ClientCapabilities
+from acp_agent.protocol.jsonrpc import Object
+
+# Clients give up on a message of 32 MiB; JSON may need six bytes for one character.
+MAX_TEXT = 256 * 1024
+MAX_DIFF = 1024 * 1024
+MAX_CONTENT = 2 * 1024 * 1024
+
+
+class Converter:
+    """One session's conversion; it remembers which calls show a live terminal."""
+
+    def __init__(self, client: ClientCapabilities) -> None:
+        self._client = client
+        self._terminals: set[str] = set()
+        self._notices = 0
+
+    def updates(self, event: Event) -> tuple[Object, ...]:
+        """Return the updates that say what the event says; none if the client must not know."""
+        match event:
+            case TextDelta(message_id, text):
+                return (_chunk("agent_message_chunk", message_id, text),)
+            case ThoughtDelta(message_id, text):
+                return (_chunk("agent_thought_chunk", message_id, text),)
+            case ToolCallStarted():
+                return (_started(event),)
+            case ToolCallUpdated():
+                return (tool_call_update(event, event.call_id in self._terminals),)
+            case ToolOutput():
+                return self._output(event)
+            case PlanUpdated():
+                return (_plan(event),)
+            case Noticed():
+                return (self._notice(event),)
+            case UsageUpdated(used, size):
+                return ({"sessionUpdate": "usage_update", "used": used, "size": size},)
+            case StepMeasured():
+                return ()
+            case _:
+                assert_never(event)
+
+    def _notice(self, event: Noticed) -> Object:
+        if self._client.notices:
+            update: Object = {
+                "sessionUpdate": "notice",
+                "severity": event.severity,
+                "title": event.title or event.severity,
+            }
+            if event.description:
+                update["description"] = event.description
+            return update
+        # Every client shows thoughts, and none takes them for the answer.
+        self._notices += 1
+        text = ": ".join(part for part in (event.title, event.description) if part)
+        return _chunk("agent_thought_chunk", f"notice-{self._notices}", f"{text}\n")
+
+    def _output(self, event: ToolOutput) -> tuple[Object, ...]:
+        update: Object = {"sessionUpdate": "tool_call_update", "toolCallId": event.call_id}
+        if not self._client.live_terminals:
+            return ({**update, "content": [_text(event.snapshot)]},)
+        meta: Object = {}
+        if event.call_id not in self._terminals:
+            self._terminals.add(event.call_id)
+            update["content"] = [_terminal(event.call_id)]
+            meta["terminal_info"] = {"terminal_id": event.call_id, "cwd": event.cwd}
+        if event.delta:
+            meta["terminal_output"] = {"terminal_id": event.call_id, "data": cut(event.delta)}
+        if event.ended:
+            meta["terminal_exit"] = {
+                "terminal_id": event.call_id,
+                "exit_code": event.exit_code,
+                "signal": event.signal,
+            }
+        return ({**update, "_meta": meta},) if meta else ()
+
+
+def tool_call_update(event: ToolCallUpdated, live_terminal: bool = False) -> Object:
+    """Return the update with what changed, also what a permission request shows."""
+    update: Object = {"sessionUpdate": "tool_call_update", "toolCallId": event.call_id}
+    if event.title is not None:
+        update["title"] = cut(event.title, 4096)
+    if event.kind is not None:
+        update["kind"] = event.kind
+    if event.status is not None:
+        update["status"] = event.status
+    if event.content is not None:
+        update["content"] = _contents(event.call_id, event.content, live_terminal)
+    if event.locations is not None:
+        update["locations"] = [_location(location) for location in event.locations]
+    if event.raw_input is not None:
+        update["rawInput"] = _raw(event.raw_input)
+    if event.raw_output is not None:
+        update["rawOutput"] = _raw(event.raw_output)
+    return update
+
+
+def cut(text: str, limit: int = MAX_TEXT) -> str:
+    """Return the text, its middle left out if it is longer than `limit` characters."""
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]}\n[{len(text) - 2 * half} characters left out]\n{text[-half:]}"
+
+
+def _chunk(kind: str, message_id: str, text: str) -> Object:
+    return {
+        "sessionUpdate": kind,
+        "messageId": message_id,
+        "content": {"type": "text", "text": cut(text)},
+    }
+
+
+def _started(event: ToolCallStarted) -> Object:
+    update: Object = {
+        "sessionUpdate": "tool_call",
+        "toolCallId": event.call_id,
+        "name": event.name,
+        "title": cut(event.title, 4096),
+        "kind": event.kind,
+        "status": event.status,
+    }
+    if event.raw_input is not None:
+        update["rawInput"] = _raw(event.raw_input)
+    return update
+
+
+def _plan(event: PlanUpdated) -> Object:
+    entries = [
+        {"content": cut(entry.content, 4096), "priority": entry.priority, "status": entry.status}
+        for entry in event.entries
+    ]
+    return {"sessionUpdate": "plan", "entries": entries}
+
+
+def _contents(call_id: str, contents: Iterable[ToolContent], live_terminal: bool) -> list[Object]:
+    # The live terminal holds the output already; text beside it would show everything twice.
+    shown = [_terminal(call_id)] if live_terminal else []
+    room = MAX_CONTENT
+    for content in contents:
+        if live_terminal and isinstance(content, Text):
+            continue
+        size, item = _content(content)
+        if size > room:
+            size, item = 0, _text(f"[{size} characters not shown]")
+        room -= size
+        shown.append(item)
+    return shown
+
+
+def _content(content: ToolContent) -> tuple[int, Object]:
+    match content:
+        case Text(text):
+            return min(len(text), MAX_TEXT), _text(text)
+        case Terminal(terminal_id):
+            return 0, _terminal(terminal_id)
+        case Diff(path, old_text, new_text):
+            size = len(old_text or "") + len(new_text)
+            # Half a diff would be a lie about the file.
+            if size > MAX_DIFF:
+                return 0, _text(f"{path}: a change of {size} characters, too large to show")
+            return size, {"type": "diff", "path": path, "oldText": old_text, "newText": new_text}
+        case _:
+            assert_never(content)
+
+
+def _text(text: str) -> Object:
+    return {"type": "content", "content": {"type": "text", "text": cut(text)}}
+
+
+def _terminal(terminal_id: str) -> Object:
+    return {"type": "terminal", "terminalId": terminal_id}
+
+
+def _location(location: Location) -> Object:
+    if location.line is None:
+        return {"path": location.path}
+    return {"path": location.path, "line": location.line}
+
+
+def _raw(value: object) -> Any:
+    if isinstance(value, str):
+        return cut(value)
+    written = json.dumps(value, ensure_ascii=False, default=str)
+    return value if len(written) <= MAX_TEXT else cut(written)

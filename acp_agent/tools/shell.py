@@ -1,0 +1,167 @@
+"""The tool `shell`: one command, in a terminal of the editor or in a process group of our own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, cast
+
+import anyio
+from pydantic import BaseModel, BeforeValidator, Field
+
+from acp_agent.errors import ToolFailed
+from acp_agent.events import Emit, Terminal, Text, ToolCallUpdated, ToolKind
+from acp_agent.ports import Editor, ToolSpec
+from acp_agent.tools.apply_patch import prepare_patch
+from acp_agent.tools.base import Permission, Prepared, ToolResult
+from acp_agent.tools.command_scope import scope
+from acp_agent.tools.live import Ended, run_live
+from acp_agent.tools.output import capped
+from acp_agent.tools.patch_in_shell import patch_in, unwrapped
+from acp_agent.tools.spec import tool_spec
+from acp_agent.tools.workspace import Workspace
+
+MAX_TIMEOUT = 3600.0
+TITLE = 120
+TERMINAL_LIMIT = 100_000
+
+# A pager would wait for keys, and colours cost tokens.
+PLAIN = {"TERM": "dumb", "PAGER": "cat", "GIT_PAGER": "cat", "NO_COLOR": "1"}
+_SECRETS = frozenset({"GPT_OSS_API_KEY"})
+_SHELLS = ("/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash", "/opt/homebrew/bin/bash")
+
+
+def _joined(command: object) -> object:
+    """Accept the argument list that `container.exec` takes."""
+    words = cast("list[object]", command) if isinstance(command, list) else []
+    texts = [word for word in words if isinstance(word, str)]
+    return unwrapped(texts) if texts and len(texts) == len(words) else cast("object", command)
+
+
+class ShellArguments(BaseModel):
+    """`timeout` in seconds."""
+
+    command: Annotated[str, BeforeValidator(_joined)]
+    workdir: str | None = None
+    timeout: Annotated[float, Field(gt=0, description="seconds")] | None = None
+
+
+class Shell:
+    """`timeout` is the time limit, in seconds, of commands that do not ask for another."""
+
+    name = "shell"
+    kind: ToolKind = "execute"
+    arguments = ShellArguments
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        editor: Editor | None,
+        *,
+        timeout: float,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self._workspace = workspace
+        self._editor = editor
+        self._timeout = timeout
+        self._environ = environ
+
+    @property
+    def spec(self) -> ToolSpec:
+        return tool_spec(self.name, self.arguments)
+
+    async def prepare(self, call_id: str, arguments: BaseModel) -> Prepared:
+        asked = ShellArguments.model_validate(arguments)
+        raw_input = asked.model_dump(exclude_none=True)
+        cwd = self._directory(asked.workdir)
+        patch = patch_in(asked.command)
+        if patch is not None:
+            base = str(cwd / patch.directory)
+            return await prepare_patch(self._workspace, patch.patch, raw_input, base)
+        command = asked.command.strip()
+        if not command or "\0" in command:
+            raise ToolFailed("the command is empty" if not command else "the command holds a NUL")
+        timeout = min(asked.timeout or self._timeout, MAX_TIMEOUT)
+
+        async def run(emit: Emit) -> ToolResult:
+            if self._editor is not None and self._editor.has_terminals:
+                ended = await self._in_terminal(self._editor, call_id, command, cwd, timeout, emit)
+            else:
+                argv, env = _argv(command), self._environment()
+                ended = await run_live(call_id, argv, str(cwd), env, timeout, emit)
+            return _result(ended, timeout)
+
+        first = command.partition("\n")[0]
+        short = command if len(command) <= TITLE and first == command else f"{first[:TITLE]} …"
+        return Prepared(
+            title=short,
+            kind=self.kind,
+            run=run,
+            raw_input=raw_input,
+            # The user is asked about what runs, so all of it is shown.
+            content=() if short == command else (Text(f"```sh\n{command}\n```"),),
+            permission=Permission(self.name, self._scope(command, cwd)),
+        )
+
+    def _directory(self, workdir: str | None) -> Path:
+        path = self._workspace.resolve(workdir or ".")
+        if not path.is_dir():
+            raise ToolFailed(f"workdir {workdir!r} is no directory")
+        return path
+
+    def _scope(self, command: str, cwd: Path) -> str:
+        """`./check` is another program in another directory."""
+        prefix = scope(command)
+        if prefix.startswith("./") and cwd != self._workspace.resolve("."):
+            return f"cd {cwd} && {command}"
+        return prefix
+
+    def _environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in self._environ.items() if name not in _SECRETS}
+        return kept | PLAIN
+
+    async def _in_terminal(
+        self, editor: Editor, call_id: str, command: str, cwd: Path, timeout: float, emit: Emit
+    ) -> Ended:
+        program, *args = _argv(command)
+        pagers = {name: value for name, value in PLAIN.items() if name != "TERM"}
+        async with editor.open_terminal(
+            program, args, str(cwd), pagers, TERMINAL_LIMIT
+        ) as terminal:
+            shown = Terminal(terminal.terminal_id)
+            await emit(ToolCallUpdated(call_id, content=(shown,)))
+            with anyio.move_on_after(timeout) as limit:
+                await terminal.wait()
+            if limit.cancelled_caught:
+                await terminal.kill()
+            result = await terminal.result()
+        cut = "[… the beginning left out …]\n" if result.truncated else ""
+        output = cut + capped(result.output)
+        return Ended(output, result.exit_code, result.signal, limit.cancelled_caught, shown)
+
+
+def _argv(command: str) -> list[str]:
+    shell = next((path for path in _SHELLS if Path(path).exists()), "/bin/sh")
+    return [shell, "-lc", command]
+
+
+def _result(ended: Ended, timeout: float) -> ToolResult:
+    if ended.timed_out:
+        how = f"stopped after {timeout:g} s; pass a larger timeout if it needs more time"
+    elif ended.signal is not None:
+        how = f"ended by {ended.signal}"
+    else:
+        how = f"exit code {ended.exit_code}"
+    output = ended.output.rstrip("\n")
+    return ToolResult(
+        f"{output}\n[{how}]" if output else f"[no output, {how}]",
+        failed=ended.timed_out or ended.exit_code != 0,
+        raw_output={
+            "output": ended.output,
+            "exit_code": ended.exit_code,
+            "signal": ended.signal,
+            "timed_out": ended.timed_out,
+        },
+        content=None if ended.terminal is None else (ended.terminal,),
+    )

@@ -1,0 +1,64 @@
+"""The tools on offer to one session: found by the name that the model wrote, arguments checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from acp_agent.ports import Editor, ToolSpec
+from acp_agent.tools.apply_patch import ApplyPatch
+from acp_agent.tools.base import Prepared, Tool, Toolbox
+from acp_agent.tools.call_arguments import parse_arguments
+from acp_agent.tools.list_files import ListFiles
+from acp_agent.tools.names import resolve
+from acp_agent.tools.read_file import ReadFile
+from acp_agent.tools.search_files import SearchFiles
+from acp_agent.tools.shell import Shell
+from acp_agent.tools.spec import tool_spec
+from acp_agent.tools.update_plan import UpdatePlan
+from acp_agent.tools.workspace import Workspace
+from acp_agent.tools.write_file import WriteFile
+
+_KINDS = (ReadFile, ListFiles, SearchFiles, ApplyPatch, WriteFile, Shell, UpdatePlan)
+
+
+class Tools:
+    """A `Toolbox` of `Tool`s; their order is the order in the model's prompt."""
+
+    def __init__(self, tools: Sequence[Tool]) -> None:
+        self._tools = {tool.spec.name: tool for tool in tools}
+
+    @property
+    def specs(self) -> tuple[ToolSpec, ...]:
+        return tuple(tool.spec for tool in self._tools.values())
+
+    async def prepare(self, call_id: str, recipient: str, arguments: str) -> Prepared:
+        """Resolve the recipient, check the arguments, prepare the call. Raises ToolFailed."""
+        name = resolve(recipient, self._tools)
+        tool = self._tools[name]
+        return await tool.prepare(call_id, parse_arguments(name, tool.arguments, arguments))
+
+
+def make_tools(workspace: Workspace, editor: Editor | None, *, command_timeout: float) -> Toolbox:
+    """Return every tool for a session; commands may run `command_timeout` seconds."""
+    return Tools(
+        (
+            ReadFile(workspace),
+            ListFiles(workspace),
+            SearchFiles(workspace),
+            ApplyPatch(workspace),
+            WriteFile(workspace),
+            Shell(workspace, editor, timeout=command_timeout),
+            UpdatePlan(),
+        )
+    )
+
+
+def tool_specs() -> tuple[ToolSpec, ...]:
+    """Return what the model is told of every tool; needs no session."""
+    return tuple(tool_spec(kind.name, kind.arguments) for kind in _KINDS)
+
+
+def tool_schemas() -> dict[str, dict[str, Any]]:
+    """Return the JSON Schema of each tool's arguments, by tool name."""
+    return {spec.name: dict(spec.parameters) for spec in tool_specs()}
