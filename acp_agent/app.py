@@ -89,7 +89,7 @@ async def open_voice(settings: Settings) -> AsyncGenerator[tuple[Voice, HarmonyM
 
 
 class Locator:
-    """Says where the engine is, each time anew; engines of our own are held until the stack ends."""
+    """Says where the engine is, each time anew; our own engines are held until the stack ends."""
 
     def __init__(self, settings: Settings, stack: AsyncExitStack) -> None:
         self._settings = settings

@@ -27,6 +27,10 @@ def run(argv: Sequence[str]) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Whoever read our output has enough; the interpreter must not flush into the closed pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def serve(settings: Settings) -> int:
@@ -99,9 +103,7 @@ def _add_serving_flags(parser: argparse.ArgumentParser) -> None:
     who.add_argument("--demo", action="store_true", default=None, help="answer with demo weights")
     who.add_argument("--script", metavar="FILE", help="play a scripted model (docs/scripts.md)")
     parser.add_argument("--effort", metavar="LEVEL", help="reasoning effort: low, medium, high")
-    parser.add_argument(
-        "--approvals", metavar="POLICY", help="ask, auto-edit, read-only or full"
-    )
+    parser.add_argument("--approvals", metavar="POLICY", help="ask, auto-edit, read-only or full")
     parser.add_argument("--engine-url", metavar="URL", help="a running llama.cpp server")
     parser.add_argument("--model-path", metavar="FILE", help="a gpt-oss GGUF file to serve")
 

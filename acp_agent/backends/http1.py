@@ -125,7 +125,7 @@ async def _receive(stream: ByteStream, answered: bool) -> bytes:
 
 async def _receive_head(stream: ByteStream, buffer: bytearray) -> bytes:
     while (end := buffer.find(b"\r\n\r\n")) < 0:
-        if len(buffer) > LARGEST_HEAD or (len(buffer) > 5 and not buffer.startswith(b"HTTP/")):
+        if len(buffer) > LARGEST_HEAD or not b"HTTP/".startswith(buffer[:5]):
             raise NotHttp("no HTTP response")
         buffer += await _receive(stream, answered=bool(buffer))
     head = bytes(buffer[:end])

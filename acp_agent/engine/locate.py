@@ -13,11 +13,6 @@ from acp_agent.errors import EngineUnavailable
 
 USUAL = "http://localhost:8000"
 
-NOTHING = (
-    "there is no gpt-oss model yet: set GPT_OSS_GGUF_MODEL_PATH to a gpt-oss GGUF file,"
-    " or GPT_OSS_URL to a running llama.cpp server;"
-    " `acp-agent doctor` says what was looked for"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +59,12 @@ async def find_engine(settings: Settings) -> Found:
     usual = Endpoint(USUAL, settings.engine_key)
     if not settings.model_dir and await answers(usual):
         return Remote(usual)
-    model = find_model(model_directories(settings.model_dir))
+    directories = model_directories(settings.model_dir)
+    model = find_model(directories)
     if model is None:
-        raise EngineUnavailable(NOTHING)
+        raise EngineUnavailable(
+            "no gpt-oss model was found: set GPT_OSS_GGUF_MODEL_PATH to a gpt-oss GGUF file, or"
+            " GPT_OSS_URL to a running llama.cpp server (looked for gpt-oss-*.gguf in"
+            f" {', '.join(map(str, directories))}{'' if settings.model_dir else f', and at {USUAL}'})"
+        )
     return Local(model)

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import BinaryIO, TypedDict, cast
 
 from acp_agent.engine.gguf import F16, F32, Tensor, Value, gguf_chunks
 from acp_agent.errors import EngineUnavailable, VocabularyError
@@ -106,7 +106,6 @@ def ensure_nano(
         for path in directory.glob(f"{stem}-*.gguf"):
             if _checksum(_blocks(path)) == path.stem.removeprefix(f"{stem}-"):
                 return path
-            path.unlink(missing_ok=True)
         ranks = _ranks(vocabulary_file, directory)
         return _write(directory, stem, _expand(_read(packed, checkpoint), ranks))
     except OSError as error:
@@ -233,17 +232,17 @@ def _write(directory: Path, stem: str, chunks: Iterable[bytes]) -> Path:
     handle, part = tempfile.mkstemp(dir=directory, prefix=f".{stem}-")
     try:
         with os.fdopen(handle, "wb") as file:
-
-            def written() -> Iterator[bytes]:
-                for chunk in chunks:
-                    file.write(chunk)
-                    yield chunk
-
-            path = directory / f"{stem}-{_checksum(written())}.gguf"
-        return Path(part).replace(path)
+            checksum = _checksum(_written(chunks, file))
+        return Path(part).replace(directory / f"{stem}-{checksum}.gguf")
     except BaseException:
         Path(part).unlink(missing_ok=True)
         raise
+
+
+def _written(chunks: Iterable[bytes], file: BinaryIO) -> Iterator[bytes]:
+    for chunk in chunks:
+        file.write(chunk)
+        yield chunk
 
 
 def _blocks(path: Path) -> Iterator[bytes]:

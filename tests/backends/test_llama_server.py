@@ -1,4 +1,4 @@
-"""The adapter against answers that real and other servers gave; test_llama_engine has the engine."""
+"""The adapter against recorded answers; test_llama_engine.py has a real engine."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ ANSWERED: dict[str, tuple[bytes | Oversized, Answer]] = {
     "a method of 40 MB": (BIG, (1, -32601, "method not found")),
     "unknown method": (line(id=7, method="nope"), (7, -32601, "method not found")),
     "unknown extension": (
-        line(id="e", method="_zed/x", params={}),
+        line(id="e", method="_zed/x"),
         ("e", -32601, "method not found"),
     ),
     "unknown method of the protocol": (line(id=0, method="$/x"), (0, -32601, "method not found")),

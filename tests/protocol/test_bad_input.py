@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from acp_agent.protocol.agent import Agent
 from acp_agent.protocol.jsonrpc import Oversized
 from tests.protocol.bad_frames import ANSWERED, UNANSWERED, Answer, answer
 from tests.protocol.harness import connected
@@ -37,9 +38,7 @@ async def test_bug_in_a_quick_handler_shows_nothing_of_the_inside(
     def broken() -> object:
         raise ZeroDivisionError("secret")
 
-    from acp_agent.protocol.agent import Agent
-
-    async with connected(agent=Agent(broken, "0")) as client:  # pyright: ignore[reportArgumentType]
+    async with connected(agent=Agent(broken, "0")) as client:  # pyright: ignore[reportArgumentType]  # the bug
         await client.result("initialize", {"protocolVersion": 1})
         assert await client.error("session/new", {"cwd": "/"}) == (
             -32603,

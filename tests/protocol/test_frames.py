@@ -57,9 +57,7 @@ def test_any_envelope_is_some_frame_and_what_is_said_about_it_is_one_line(envelo
 
 
 @given(st.integers(-(2**63), 2**63 - 1) | st.text(), st.text(), st.dictionaries(st.text(), JSON))
-def test_request_comes_back_as_it_was_sent(
-    request_id: int | str, method: str, params: Json
-) -> None:
+def test_request_comes_back_as_sent(request_id: int | str, method: str, params: Json) -> None:
     line = jsonrpc.request(request_id, method, params)
     assert line.count(b"\n") == 1
     sent = json.loads(line)

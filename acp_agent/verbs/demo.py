@@ -1,0 +1,74 @@
+"""`acp-agent demo`: a client starts the agent, and the demo weights mend a failing test."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from acp_agent.client import LocalHost, allow, open_client
+from acp_agent.verbs.run import serve_command
+from acp_agent.verbs.show import Screen
+
+PROMPT = "Please fix the failing test"
+FILES = {
+    "calc.py": '''"""A calculator."""
+
+
+def add(a, b):
+    return a - b
+''',
+    "test_calc.py": """from calc import add
+
+assert add(2, 3) == 5, f"add(2, 3) is {add(2, 3)}, not 5"
+print("ok: 1 test passed")
+""",
+}
+
+
+def run_demo() -> int:
+    """Show the demo; 0 if the test passes in the end."""
+    with tempfile.TemporaryDirectory(prefix="acp-agent-demo-") as folder:
+        workspace = Path(folder).resolve()
+        for name, text in FILES.items():
+            (workspace / name).write_text(text, encoding="utf-8")
+        stop = anyio.run(_play, workspace)
+        passed = _test_passes(workspace)
+    print(f"\nstop reason: {stop}; the test {'passes' if passed else 'still fails'} now.")
+    return 0 if passed and stop == "end_turn" else 1
+
+
+async def _play(workspace: Path) -> str:
+    screen = Screen(sys.stdout, sys.stdout)
+    screen.line(
+        "The weights of this demo are nano's: tiny, learnt by heart, not gpt-oss.", "yellow"
+    )
+    screen.line("Everything else is real: client, agent, llama.cpp engine, tools.", "yellow")
+
+    def decide(call: dict[str, Any], options: Sequence[dict[str, Any]]) -> str | None:
+        names = ", ".join(option["name"] for option in options)
+        screen.line(f"  ? {call.get('title')} [{names}] → the demo allows it once", "yellow")
+        return allow(call, options)
+
+    command = serve_command({"demo": True})
+    screen.line(f"\n$ {' '.join(['acp-agent', *command[3:]])}", "bold")
+    async with open_client(command, LocalHost(workspace, decide)) as client:
+        info = client.agent["agentInfo"]
+        screen.line(f"initialize: {info['title']} ({info['name']} {info['version']})")
+        session = await client.new_session(workspace)
+        values = ", ".join(f"{name}: {value}" for name, value in session.options.items())
+        screen.line(f"session/new: {values}")
+        screen.line(f"session/prompt: {PROMPT}\n", "bold")
+        stop = await session.prompt(PROMPT, screen.update)
+        screen.end()
+        return stop
+
+
+def _test_passes(workspace: Path) -> bool:
+    command = [sys.executable, "test_calc.py"]
+    return subprocess.run(command, cwd=workspace, capture_output=True, check=False).returncode == 0

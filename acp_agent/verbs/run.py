@@ -1,0 +1,85 @@
+"""`acp-agent run`: one prompt from the terminal, through `acp-agent serve` as an editor does."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from acp_agent.client import LocalHost, allow, open_client, reject
+from acp_agent.config import Settings
+from acp_agent.errors import ConfigError
+from acp_agent.verbs.show import Screen
+
+STOPS = {
+    "max_tokens": "the answer was cut: the limit of tokens was reached",
+    "max_turn_requests": "stopped: the limit of steps was reached",
+    "refusal": "the model refused",
+    "cancelled": "cancelled",
+}
+
+
+def run_prompt(
+    settings: Settings,
+    flags: Mapping[str, object],
+    prompt: str,
+    *,
+    cwd: Path | None,
+    as_json: bool,
+) -> int:
+    """Send one prompt and show what happens; 0 only if the turn came to its end."""
+    text = sys.stdin.read() if prompt == "-" else prompt
+    if not text.strip():
+        raise ConfigError("the prompt is empty")
+    workspace = (cwd or Path.cwd()).absolute()
+    if not workspace.is_dir():
+        raise ConfigError(f"--cwd: {str(workspace)!r} is not a directory")
+    stop = anyio.run(_run, serve_command(flags), workspace, text, as_json)
+    if stop != "end_turn":
+        print(f"acp-agent: {STOPS.get(stop, stop)}", file=sys.stderr)
+    return 0 if stop == "end_turn" else 1
+
+
+def serve_command(flags: Mapping[str, object]) -> list[str]:
+    """Return the command that starts the agent with the same flags."""
+    command = [sys.executable, "-m", "acp_agent", "serve"]
+    for name, value in flags.items():
+        if value is True:
+            command.append(f"--{name.replace('_', '-')}")
+        elif value is not None:
+            command += [f"--{name.replace('_', '-')}", str(value)]
+    return command
+
+
+async def _run(command: Sequence[str], workspace: Path, text: str, as_json: bool) -> str:
+    screen = Screen()
+
+    def show(update: dict[str, Any]) -> None:
+        if as_json:
+            print(json.dumps(update, ensure_ascii=False), flush=True)
+        else:
+            screen.update(update)
+
+    def decide(call: dict[str, Any], options: Sequence[dict[str, Any]]) -> str | None:
+        if not sys.stdin.isatty() or as_json:
+            screen.line("rejected: nobody is there to ask; see --approvals", "yellow")
+            return reject(call, options)
+        screen.end()
+        print(
+            f"allow {call.get('title', 'this call')!r}? [y/N] ", end="", file=sys.stderr, flush=True
+        )
+        return (allow if sys.stdin.readline().strip().lower() in ("y", "yes") else reject)(
+            call, options
+        )
+
+    async with open_client(command, LocalHost(workspace, decide, files=False)) as client:
+        session = await client.new_session(workspace)
+        stop = await session.prompt(text, show)
+        screen.end()
+        if as_json:
+            print(json.dumps({"stopReason": stop}), flush=True)
+        return stop
