@@ -14,7 +14,6 @@ from acp_agent.errors import EngineUnavailable
 USUAL = "http://localhost:8000"
 
 
-
 @dataclass(frozen=True, slots=True)
 class Remote:
     """An engine that runs already; it is used as it is and never stopped."""
@@ -62,9 +61,10 @@ async def find_engine(settings: Settings) -> Found:
     directories = model_directories(settings.model_dir)
     model = find_model(directories)
     if model is None:
+        places = [*map(str, directories), *([] if settings.model_dir else [f"and at {USUAL}"])]
         raise EngineUnavailable(
             "no gpt-oss model was found: set GPT_OSS_GGUF_MODEL_PATH to a gpt-oss GGUF file, or"
             " GPT_OSS_URL to a running llama.cpp server (looked for gpt-oss-*.gguf in"
-            f" {', '.join(map(str, directories))}{'' if settings.model_dir else f', and at {USUAL}'})"
+            f" {', '.join(places)})"
         )
     return Local(model)

@@ -19,7 +19,7 @@ from anyio.abc import Process
 from acp_agent.errors import ToolFailed
 
 GRACE = 0.3
-_WATCH = 'read -r _; kill -KILL -- "-$1"'
+_WATCH = 'read -r _; kill -s KILL -- "-$1"'
 
 
 @asynccontextmanager

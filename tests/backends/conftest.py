@@ -10,7 +10,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from acp_agent.backends.endpoint import Endpoint
+from acp_agent.backends.endpoint import Endpoint, fixed
+from acp_agent.backends.llama_server import LlamaServer
 from acp_agent.engine.home import EngineSpec
 from acp_agent.engine.launch import Launcher
 from acp_agent.engine.nano import ensure_nano
@@ -35,6 +36,7 @@ async def _launched(spec: EngineSpec) -> tuple[Endpoint, int]:
     async with Launcher(spec, keepalive=300) as launcher:
         endpoint = await launcher.locate()
         assert launcher.engine is not None
+        await LlamaServer(fixed(endpoint)).context_size()  # awaits the weights
         return endpoint, launcher.engine.pid
 
 

@@ -120,7 +120,7 @@ def test_what_models_write_for_arguments_is_understood(body: str, arguments: Bas
          "'plan.0.status' should be 'pending', 'in_progress' or 'completed'"),
         (UpdatePlanArguments, json.dumps({"plan": [{}] * 9}), "; and 14 more"),
         (ReadFileArguments, "{" * 5000, "not valid JSON"),
-        (ApplyPatchArguments, "[" * 100_000, "wrong arguments"),
+        (WriteFileArguments, "[" * 100_000, "not valid JSON"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_arguments_is_told_in_one_line(
