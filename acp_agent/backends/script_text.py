@@ -92,7 +92,6 @@ class _Line:
     """A command with the text behind it and the lines below it."""
 
     number: int
-    indent: int
     command: str
     text: str
     body: str
@@ -151,7 +150,7 @@ def _lines(source: str) -> list[_Line]:
                 body.append(raw[at])
                 at += 1
         below = textwrap.dedent("\n".join(body)).strip("\n")
-        found.append(_Line(number, indent, command, text.strip(), below))
+        found.append(_Line(number, command, text.strip(), below))
     return found
 
 
@@ -180,7 +179,7 @@ def _pattern(line: _Line) -> str | None:
     if line.command == "otherwise:":
         return None
     found = re.fullmatch(r'"(.+)":', line.text)
-    if line.indent or not found:
+    if not found:
         raise _BadLine(line.number, 'write it as on "words of the prompt":')
     return found[1]
 

@@ -13,7 +13,7 @@ from typing import cast
 from acp_agent.harmony.vocab import CHANNEL, CONSTRAIN, FIRST_SPECIAL, MESSAGE, Vocabulary
 from acp_agent.ports import Channel
 
-_NAME = r"[\w.\-]*\w"
+_NAME = r"[\w.\-]+"
 _CHANNELS = "analysis|commentary|final"
 _TRAINED = re.compile(
     rf"(?: to=({_NAME}))?<\|channel\|>({_CHANNELS})(?: to=({_NAME}))?"

@@ -9,6 +9,7 @@ write other tokens than the model generated. Importing this module costs 0.1 s; 
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -117,7 +118,8 @@ def render_tool(encoding: HarmonyEncoding, message: ToolMessage) -> list[int]:
 def _description(tool: ToolSpec, namespace: str = "") -> ToolDescription:
     name = tool.name.removeprefix(namespace)
     words = _unicode(tool.description)
-    return ToolDescription(name=name, description=words, parameters=dict(tool.parameters))
+    parameters = json.loads(_unicode(json.dumps(dict(tool.parameters), ensure_ascii=False)))
+    return ToolDescription(name=name, description=words, parameters=parameters)
 
 
 def _unicode(text: str) -> str:

@@ -21,7 +21,7 @@ class Output:
 
     def feed(self, data: bytes, *, final: bool = False) -> str:
         """Add bytes; return the text that they completed."""
-        text = self._decoder.decode(data, final).replace("\r\n", "\n")
+        text = self._decoder.decode(data, final)
         self.characters += len(text)
         kept = text[: self._room - len(self._head)] if len(self._head) < self._room else ""
         self._head += kept

@@ -69,8 +69,10 @@ class Search:
         command = [self._ripgrep, *_RIPGREP, *flags, "--regexp", query.pattern, "--"]
         try:
             tried = await anyio.run_process([*command, os.devnull], check=False)
-        except (OSError, ValueError):
+        except (FileNotFoundError, PermissionError):
             self._ripgrep = None
+            return None
+        except (OSError, ValueError):  # A pattern that no command can be given.
             return None
         return [*command, str(query.path)] if tried.returncode in (0, 1) else None
 

@@ -20,6 +20,7 @@ from acp_agent.tools.workspace import Workspace
 
 MAX_MATCHES = 100
 MAX_LINE = 240
+MAX_PATTERN = 2_000
 MAX_SECONDS = 20.0
 
 
@@ -53,6 +54,8 @@ class SearchFiles:
         asked = SearchFilesArguments.model_validate(arguments)
         if not asked.pattern:
             raise ToolFailed("the pattern is empty; use list_files to see all files")
+        if len(asked.pattern) > MAX_PATTERN:
+            raise ToolFailed(f"the pattern is longer than {MAX_PATTERN} characters")
         path = self._workspace.resolve(asked.path)
         name = self._workspace.show(path)
         if not path.exists():

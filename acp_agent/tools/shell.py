@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, cast
@@ -28,6 +29,7 @@ TERMINAL_LIMIT = 100_000
 
 # A pager would wait for keys, and colours cost tokens.
 PLAIN = {"TERM": "dumb", "PAGER": "cat", "GIT_PAGER": "cat", "NO_COLOR": "1"}
+_COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _SECRETS = frozenset({"GPT_OSS_API_KEY"})
 _SHELLS = ("/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash", "/opt/homebrew/bin/bash")
 
@@ -153,7 +155,7 @@ def _result(ended: Ended, timeout: float) -> ToolResult:
         how = f"ended by {ended.signal}"
     else:
         how = f"exit code {ended.exit_code}"
-    output = ended.output.rstrip("\n")
+    output = _COLOUR.sub("", ended.output).replace("\r\n", "\n").rstrip("\n")
     return ToolResult(
         f"{output}\n[{how}]" if output else f"[no output, {how}]",
         failed=ended.timed_out or ended.exit_code != 0,

@@ -2,48 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
-
 import pytest
 
 from acp_agent.agent.permissions import Permissions, Verdict
 from acp_agent.events import ToolCallUpdated, ToolKind
-from acp_agent.ports import EditorTerminal, PermissionOption
 from acp_agent.tools.base import Permission
+from tests.agent.conftest import AnsweringEditor
 
 pytestmark = pytest.mark.anyio
 
 SHOWN = ToolCallUpdated("call")
-
-
-class AnsweringEditor:
-    """An editor whose user answers from a list; it offers nothing else."""
-
-    can_read_files = False
-    can_write_files = False
-    has_terminals = False
-
-    def __init__(self, *answers: str | None) -> None:
-        self.answers = list(answers)
-        self.questions: list[list[str]] = []
-
-    async def request_permission(
-        self, call: ToolCallUpdated, options: Sequence[PermissionOption]
-    ) -> str | None:
-        self.questions.append([option.name for option in options])
-        return self.answers.pop(0)
-
-    async def read_text_file(self, path: str) -> str:
-        raise AssertionError(path)
-
-    async def write_text_file(self, path: str, content: str) -> None:
-        raise AssertionError(path)
-
-    def open_terminal(
-        self, command: str, args: Sequence[str], cwd: str, env: Mapping[str, str], output_limit: int
-    ) -> AbstractAsyncContextManager[EditorTerminal]:
-        raise AssertionError(command)
 
 
 async def decide(

@@ -24,7 +24,7 @@ OVERFLOW = {
         "n_ctx": 4096,
     }
 }
-END = {
+END: dict[str, object] = {
     "content": "",
     "tokens": [],
     "stop": True,

@@ -53,7 +53,10 @@ ENDED = StepEnded(
         predicted_ms=1.228,
     ),
 )
-PROPS = {"default_generation_settings": {"n_ctx": 4096, "params": {}}, "total_slots": 1}
+PROPS: dict[str, object] = {
+    "default_generation_settings": {"n_ctx": 4096, "params": {}},
+    "total_slots": 1,
+}
 
 
 async def said(engine: LlamaServer, prompt: Sequence[int] = (1, 2)) -> list[EngineEvent]:

@@ -98,9 +98,19 @@ class Bench:
     workspace: Workspace
     tools: Toolbox
     events: list[Event] = field(default_factory=list[Event])
+    on_event: Callable[[Event], None] | None = None
 
     async def emit(self, event: Event) -> None:
         self.events.append(event)
+        if self.on_event is not None:
+            self.on_event(event)
+
+    async def call_until(self, happened: anyio.Event, recipient: str, **arguments: object) -> None:
+        """Call, and cancel the call as soon as `happened` is set."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: self.call(recipient, **arguments))
+            await happened.wait()
+            tasks.cancel_scope.cancel()
 
     async def prepare(self, recipient: str, **arguments: object) -> Prepared:
         return await self.tools.prepare("call-1", recipient, json.dumps(arguments))

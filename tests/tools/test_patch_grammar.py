@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 
 import pytest
 from hypothesis import given
@@ -164,16 +165,11 @@ lines = st.lists(st.sampled_from(["", "a", "  a", "b", "}", "x = 1", "-", "+", "
 def test_a_patch_made_from_a_difference_gives_the_target(
     old: list[str], new: list[str], newline: str, closed: bool
 ) -> None:
-    import difflib
-
     def joined(lines: list[str]) -> str:
         text = newline.join(lines)
         return f"{text}{newline}" if lines and (closed or not lines[-1]) else text
 
-    body: list[str] = []
-    for line in difflib.ndiff(old, new):
-        if line[0] != "?":
-            body.append(line[0] + line[2:])
+    body = [line[0] + line[2:] for line in difflib.ndiff(old, new) if line[0] != "?"]
     if old == new or not old:
         return
     expected = "".join(f"{line}{newline}" for line in new)

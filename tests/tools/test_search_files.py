@@ -168,6 +168,8 @@ async def test_a_broken_ripgrep_is_no_obstacle(bench: Bench) -> None:
 
 async def test_what_cannot_be_searched_is_told(bench: Bench) -> None:
     assert "pattern is empty" in await bench.refusal("search_files", pattern="")
+    assert "is longer than" in await bench.refusal("search_files", pattern="x" * 3000)
+    assert "cannot run" in await bench.refusal("search_files", pattern="a\0b")
     assert "no file or directory" in await bench.refusal("search_files", pattern="x", path="no")
     assert "outside" in await bench.refusal("search_files", pattern="x", path="/etc")
     assert "is no glob" in await bench.refusal("search_files", pattern="x", glob="*.{a")

@@ -67,9 +67,7 @@ def test_an_unknown_tool_is_told_with_those_on_offer(recipient: str) -> None:
 
 
 def test_an_alias_of_a_tool_that_is_not_on_offer_is_unknown() -> None:
-    with pytest.raises(
-        ToolFailed, match="unknown tool 'bash'; tools on offer: functions.read_file"
-    ):
+    with pytest.raises(ToolFailed, match=r"offer: functions\.read_file$"):
         resolve("bash", ["read_file"])
 
 
@@ -108,13 +106,13 @@ def test_what_models_write_for_arguments_is_understood(body: str, arguments: Bas
     ("model", "body", "words"),
     [
         (ReadFileArguments, "", "wrong arguments for tool: 'path' is missing"),
-        (ReadFileArguments, '{"path": 3}', "wrong arguments for tool: 'path' should be a valid string"),
+        (ReadFileArguments, '{"path": 3}', "tool: 'path' should be a valid string"),
         (ReadFileArguments, '{"path": "a"', "the arguments of tool are not valid JSON: "),
-        (ReadFileArguments, "[1]", "wrong arguments for tool: 'path' should be a valid string"),
+        (ReadFileArguments, "[1]", "tool: 'path' should be a valid string"),
         (WriteFileArguments, "text", "the arguments of tool are not valid JSON: "),
         (WriteFileArguments, "[]", "the arguments of tool must be a JSON object"),
-        (WriteFileArguments, "{}", "wrong arguments for tool: 'path' is missing; 'content' is missing"),
-        (ReadFileArguments, '{"path":"a","start_line":0}', "'start_line' should be greater than or equal to 1"),
+        (WriteFileArguments, "{}", "'path' is missing; 'content' is missing"),
+        (ReadFileArguments, '{"path":"a","start_line":0}', "'start_line' should be greater than"),
         (ShellArguments, '{"command": []}', "'command' should be a valid string"),
         (UpdatePlanArguments, '{"plan":[{"step":"a","status":"x"}]}',
          "'plan.0.status' should be 'pending', 'in_progress' or 'completed'"),

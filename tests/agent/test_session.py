@@ -1,0 +1,308 @@
+"""Turns from prompt to stop reason, through the session: real tools, a scripted model."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from acp_agent.agent.turn import Limits
+from acp_agent.backends.script import (
+    Begin,
+    Drop,
+    Invoke,
+    Limit,
+    Overflow,
+    Preamble,
+    Raw,
+    Say,
+    Think,
+)
+from acp_agent.errors import ContextOverflow, StreamDropped
+from acp_agent.events import (
+    Diff,
+    Noticed,
+    PlanEntry,
+    PlanUpdated,
+    ToolCallStarted,
+    ToolCallUpdated,
+    UsageUpdated,
+)
+from acp_agent.ports import ToolSpec
+from acp_agent.tools.base import Prepared
+from tests.agent.conftest import MakeStage
+
+pytestmark = pytest.mark.anyio
+
+DONE = [Think("ok"), Say("Done.")]
+WRITE = Invoke("write_file", '{"path": "a.txt", "content": "new\\n"}')
+ENDLESS = [Begin("word " * 20_000), Limit()]
+
+
+async def test_thoughts_and_answer_stream_and_the_turn_ends(stage: MakeStage) -> None:
+    play = stage([Think("Let me see."), Say("Hello there.")])
+    assert await play.prompt() == "end_turn"
+    assert (play.thought(), play.text()) == ("Let me see.", "Hello there.")
+
+
+async def test_the_context_in_use_is_told_after_every_model_call(stage: MakeStage) -> None:
+    play = stage([Invoke("list_files", "{}")], DONE)
+    await play.prompt()
+    used = [event.used for event in play.of(UsageUpdated)]
+    assert len(used) == 2
+    assert used[0] < used[1]
+
+
+async def test_a_call_runs_and_the_model_reads_its_answer(stage: MakeStage) -> None:
+    play = stage([Preamble("I look."), Invoke("read_file", '{"path": "a.txt"}')], DONE)
+    (play.cwd / "a.txt").write_text("the planted fact\n")
+    assert await play.prompt() == "end_turn"
+    assert play.text() == "I look.Done."
+    assert "the planted fact" in play.prompt_text()
+    assert play.statuses() == ["pending", "in_progress", "completed"]
+
+
+async def test_a_call_appears_before_its_arguments_are_complete(stage: MakeStage) -> None:
+    play = stage([Invoke("read_file", '{"path": "a.txt"}')], DONE)
+    await play.prompt()
+    started = play.of(ToolCallStarted)
+    assert [(event.name, event.status) for event in started] == [("read_file", "pending")]
+    assert play.of(ToolCallUpdated)[0].call_id == started[0].call_id
+
+
+async def test_a_plan_of_the_model_becomes_a_plan_update(stage: MakeStage) -> None:
+    plan = '{"plan": [{"step": "look", "status": "in_progress"}]}'
+    play = stage([Invoke("update_plan", plan)], DONE)
+    await play.prompt()
+    assert play.of(PlanUpdated) == [PlanUpdated((PlanEntry("look", "in_progress"),))]
+
+
+async def test_an_edit_shows_its_diff_before_the_question_and_runs_after_it(
+    stage: MakeStage,
+) -> None:
+    play = stage([WRITE], DONE, answers=["allow_once"])
+    await play.prompt()
+    target = play.cwd / "a.txt"
+    shown = play.of(ToolCallUpdated)[0]
+    assert shown.status == "pending"
+    assert shown.content == (Diff(str(target), None, "new\n"),)
+    assert play.statuses() == ["pending", "in_progress", "completed"]
+    assert target.read_text() == "new\n"
+
+
+async def test_a_rejected_edit_changes_nothing_and_is_told_to_the_model(stage: MakeStage) -> None:
+    play = stage([WRITE], DONE, answers=["reject_once"])
+    assert await play.prompt() == "end_turn"
+    assert not (play.cwd / "a.txt").exists()
+    assert play.statuses() == ["pending", "failed"]
+    assert "The user rejected this call." in play.prompt_text()
+
+
+async def test_a_session_that_is_read_only_forbids_without_asking(stage: MakeStage) -> None:
+    play = stage([WRITE], DONE, approvals="read-only")
+    await play.prompt()
+    assert play.editor.questions == []
+    assert not (play.cwd / "a.txt").exists()
+    assert "read-only" in play.prompt_text()
+
+
+async def test_always_allow_asks_once(stage: MakeStage) -> None:
+    again = Invoke("write_file", '{"path": "b.txt", "content": "b"}')
+    play = stage([WRITE], [again], DONE, answers=["allow_always"])
+    await play.prompt()
+    assert len(play.editor.questions) == 1
+    assert (play.cwd / "b.txt").read_text() == "b"
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (Invoke("fly_to_moon", "{}"), "fly_to_moon"),
+        (Invoke("read_file", '{"path": '), "read_file"),
+        (Invoke("read_file", '{"path": 7}'), "path"),
+        (Invoke("read_file", '{"path": "/etc/passwd"}'), "workspace"),
+    ],
+    ids=["unknown tool", "bad json", "wrong type", "outside"],
+)
+async def test_a_call_that_cannot_run_is_told_to_the_model_and_the_run_goes_on(
+    stage: MakeStage, call: Invoke, words: str
+) -> None:
+    play = stage([call], DONE)
+    assert await play.prompt() == "end_turn"
+    assert words in play.prompt_text().rpartition("to=assistant")[2]
+    assert play.statuses()[-1] == "failed"
+    assert play.text() == "Done."
+
+
+async def test_a_call_without_its_terminator_does_not_run(stage: MakeStage) -> None:
+    cut = '<|channel|>commentary to=functions.write_file json<|message|>{"path": "a.txt"}<|return|>'
+    play = stage([Raw(cut)], DONE)
+    assert await play.prompt() == "end_turn"
+    assert "did not run" in play.prompt_text()
+    assert play.statuses() == ["failed"]
+
+
+async def test_bad_calls_without_end_end_the_turn(stage: MakeStage) -> None:
+    play = stage([Invoke("nothing", "{}")], again=True, limits=Limits(bad_calls=3))
+    assert await play.prompt() == "max_turn_requests"
+    assert len(play.engine.requests) == 3
+    assert play.of(Noticed) == [Noticed("stopped after 3 calls that could not run", "warning")]
+
+
+async def test_a_good_call_forgives_bad_ones(stage: MakeStage) -> None:
+    bad, good = [Invoke("nothing", "{}")], [Invoke("list_files", "{}")]
+    play = stage(bad, good, bad, good, DONE, limits=Limits(bad_calls=2))
+    assert await play.prompt() == "end_turn"
+
+
+async def test_steps_without_end_end_the_turn(stage: MakeStage) -> None:
+    play = stage([Invoke("list_files", "{}")], again=True, limits=Limits(steps=4))
+    assert await play.prompt() == "max_turn_requests"
+    assert len(play.engine.requests) == 4
+
+
+async def test_a_cut_answer_says_max_tokens(stage: MakeStage) -> None:
+    play = stage([Begin("half of"), Limit()])
+    assert await play.prompt() == "max_tokens"
+    assert play.text() == "half of"
+
+
+async def test_a_call_cut_in_its_arguments_ends_as_failed(stage: MakeStage) -> None:
+    cut = '<|channel|>commentary to=functions.shell json<|message|>{"command": "rm'
+    play = stage([Raw(cut), Limit()])
+    assert await play.prompt() == "max_tokens"
+    assert play.statuses() == ["failed"]
+
+
+async def test_cancel_mid_stream_answers_cancelled_and_keeps_what_was_said(
+    stage: MakeStage,
+) -> None:
+    play = stage(ENDLESS, again=True)
+    stops: list[str] = []
+
+    async def run() -> None:
+        stops.append(await play.prompt("first"))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run)
+        with anyio.fail_after(10):
+            await play.spoke.wait()
+        play.session.cancel()
+    said = play.text()
+    assert stops == ["cancelled"]
+    assert said
+    play.engine.requests.clear()
+    with anyio.move_on_after(0.2):
+        await play.prompt("second")
+    assert f"<|channel|>final<|message|>{said}<|end|>" in play.prompt_text(0)
+
+
+async def test_cancel_while_a_question_is_open_runs_nothing(stage: MakeStage) -> None:
+    play = stage([WRITE], DONE)
+    stops: list[str] = []
+
+    async def run() -> None:
+        stops.append(await play.prompt())
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run)
+        with anyio.fail_after(10):
+            await play.editor.asked.wait()
+        play.session.cancel()
+    assert stops == ["cancelled"]
+    assert play.statuses() == ["pending", "failed"]
+    assert not (play.cwd / "a.txt").exists()
+
+
+async def test_a_question_answered_with_cancelled_ends_the_turn(stage: MakeStage) -> None:
+    play = stage([WRITE], DONE, answers=[None])
+    assert await play.prompt() == "cancelled"
+    assert len(play.engine.requests) == 1
+
+
+async def test_a_new_prompt_takes_the_place_of_the_running_one(stage: MakeStage) -> None:
+    play = stage(ENDLESS, again=True)
+    stops: list[tuple[str, str]] = []
+
+    async def run(name: str) -> None:
+        stops.append((name, await play.prompt(name)))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run, "first")
+        with anyio.fail_after(10):
+            await play.spoke.wait()
+        tasks.start_soon(run, "second")
+        with anyio.fail_after(10):
+            while len(play.engine.requests) < 2:
+                await anyio.lowlevel.checkpoint()
+        play.session.cancel()
+    assert stops == [("first", "cancelled"), ("second", "cancelled")]
+
+
+async def test_a_dropped_stream_says_nothing_twice_and_the_session_goes_on(
+    stage: MakeStage,
+) -> None:
+    play = stage([Begin("The beginning"), Drop()], again=True)
+    with pytest.raises(StreamDropped):
+        await play.prompt()
+    assert play.text() == "The beginning"
+    with pytest.raises(StreamDropped):
+        await play.prompt("again")
+    assert play.prompt_text().count("The beginning") == 1
+
+
+async def test_a_prompt_that_is_too_long_is_an_error_with_the_numbers(stage: MakeStage) -> None:
+    play = stage([Overflow()])
+    with pytest.raises(ContextOverflow, match="131072"):
+        await play.prompt()
+
+
+async def test_weights_that_are_not_gpt_oss_are_named_once_in_every_answer(
+    stage: MakeStage,
+) -> None:
+    play = stage([Preamble("I look."), Invoke("list_files", "{}")], DONE, label="nano: ")
+    await play.prompt()
+    assert play.text() == "nano: I look.Done."
+
+
+async def test_reasoning_alone_is_no_answer(stage: MakeStage) -> None:
+    mute = [Raw("<|channel|>analysis<|message|>Hm.<|end|>")]
+    play = stage(mute, again=True, limits=Limits(bad_calls=2))
+    assert await play.prompt() == "max_turn_requests"
+
+
+class BrokenToolbox:
+    """Tools with a bug in them."""
+
+    specs = (ToolSpec("boom", "It breaks.", {"type": "object", "properties": {}}),)
+
+    async def prepare(self, call_id: str, recipient: str, arguments: str) -> Prepared:
+        raise ZeroDivisionError
+
+
+async def test_a_bug_in_a_tool_is_logged_and_the_run_goes_on(
+    stage: MakeStage, caplog: pytest.LogCaptureFixture
+) -> None:
+    play = stage([Invoke("boom", "{}")], DONE, toolbox=BrokenToolbox())
+    assert await play.prompt() == "end_turn"
+    assert "internal error" in play.prompt_text()
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_prewarm_reads_what_the_next_prompt_begins_with(stage: MakeStage) -> None:
+    play = stage(DONE)
+    await play.session.prewarm()
+    await play.prompt()
+    prefix = play.engine.prefills[0]
+    assert play.engine.requests[0].prompt[: len(prefix)] == prefix
+    assert len(prefix) > 300
+
+
+async def test_after_an_answer_prewarm_reads_the_trimmed_history(stage: MakeStage) -> None:
+    play = stage(DONE, again=True)
+    await play.prompt("first")
+    await play.session.prewarm()
+    await play.prompt("second")
+    prefix = play.engine.prefills[0]
+    assert play.engine.requests[1].prompt[: len(prefix)] == prefix
+    assert "Done." in play.prompt_text()
+    assert "analysis<|message|>ok" not in play.prompt_text()
