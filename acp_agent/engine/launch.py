@@ -24,6 +24,7 @@ from acp_agent.paths import runtime_dir, state_dir
 logger = logging.getLogger(__name__)
 
 START_SECONDS = 30.0
+ANSWER_SECONDS = 1.0
 PAUSE = 0.02
 
 
@@ -166,6 +167,13 @@ async def _listening(home: EngineHome) -> EngineState | None:
 
 
 async def _answers(state: EngineState) -> bool:
+    # It may be someone else's port, which the engine is about to be refused; that one may be mute.
+    with anyio.move_on_after(ANSWER_SECONDS):
+        return await _is_llama(state)
+    return False
+
+
+async def _is_llama(state: EngineState) -> bool:
     try:
         async with http1.request("GET", state.url + "/v1/models", key=state.key) as response:
             return response.status in (200, 503)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from anyio import to_thread
 
@@ -37,7 +37,7 @@ GREEDY = Sampling(temperature=0.0)  # for weights that have learnt by heart
 
 def new_call_id() -> str:
     """Return an id that no other call of any session has."""
-    return f"call_{uuid4().hex[:12]}"
+    return f"call_{os.urandom(6).hex()}"
 
 
 class HarmonyModel:

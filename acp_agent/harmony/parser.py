@@ -85,7 +85,7 @@ class Parser:
         elif token == START:
             self._start()
         elif isinstance(self._open, OpenBody):
-            self._take_in_body(token)
+            self._take_in_body(self._open, token)
         else:
             self._take_in_header(token)
 
@@ -102,10 +102,10 @@ class Parser:
         else:
             header.ids.append(token)
 
-    def _take_in_body(self, token: int) -> None:
+    def _take_in_body(self, body: OpenBody, token: int) -> None:
         if token == CHANNEL:
             self._note("<|channel|> inside a message")
-            self._close(END)
+            self._close(body, END)
             self._open = _OpenHeader(own_role=True, ids=[token])
         else:
             self._note("control tokens inside a message were dropped")
@@ -113,7 +113,7 @@ class Parser:
     def _start(self) -> None:
         if isinstance(self._open, OpenBody):
             self._note("<|start|> inside a message")
-            self._close(END)
+            self._close(self._open, END)
         elif self._open is not None and self._open.ids:
             self._note("<|start|> inside a header")
         self._open = _OpenHeader(own_role=False)
@@ -125,7 +125,7 @@ class Parser:
             self._begin(read, header.ids)
             self._say(self._vocabulary.encode_text(text))
         if isinstance(self._open, OpenBody):
-            self._close(token)
+            self._close(self._open, token)
         else:
             self._note("a terminator without a message")
             self._open = None
@@ -145,9 +145,7 @@ class Parser:
         if ids and isinstance(self._open, OpenBody):
             self._show(self._open, self._open.add(ids, self._vocabulary.bytes_of(ids)))
 
-    def _close(self, terminator: int) -> None:
-        body = self._open
-        assert isinstance(body, OpenBody)
+    def _close(self, body: OpenBody, terminator: int) -> None:
         self._open = None
         if body.header.role:
             return

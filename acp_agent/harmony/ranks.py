@@ -18,10 +18,11 @@ from pathlib import Path
 
 from acp_agent.errors import VocabularyError
 from acp_agent.harmony.gguf import read_token_table
+from acp_agent.harmony.vocab import FIRST_SPECIAL
 
 SHA256 = "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d"
 FILE_NAME = "o200k_base.tiktoken"
-RANKS = 199_998
+RANKS = FIRST_SPECIAL
 PACKAGED = Path(__file__).with_name(f"{FILE_NAME}.xz")
 
 logger = logging.getLogger(__name__)

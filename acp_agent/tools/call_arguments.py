@@ -21,6 +21,11 @@ def parse_arguments(name: str, model: type[BaseModel], body: str) -> BaseModel:
     text = fenced[1] if fenced else body
     values = _renamed(model, _object(name, model, text))
     try:
+        # Half of a surrogate pair ("\\ud83d") is JSON, but no text that could be shown or stored.
+        json.dumps(values, ensure_ascii=False).encode("utf-8")
+    except (UnicodeEncodeError, RecursionError):
+        raise ToolFailed(f"the arguments of {name} hold an escape that is no character") from None
+    try:
         return model.model_validate(values)
     except ValidationError as error:
         raise ToolFailed(f"wrong arguments for {name}: {_problems(error)}") from None

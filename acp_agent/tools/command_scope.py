@@ -11,6 +11,9 @@ from __future__ import annotations
 import re
 import shlex
 
+# Nobody reads a longer one before allowing it for ever; and shlex takes quadratic time.
+MAX_LENGTH = 2_000
+
 # Programs whose first word or words after their name say what they do.
 _DEPTHS = {
     "git": 2, "npm": 2, "pnpm": 2, "yarn": 2, "bun": 2, "cargo": 2, "go": 2, "pip": 2, "pip3": 2,
@@ -55,7 +58,7 @@ _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:+@-]*|\./[A-Za-z0-9_./+-]+|/[A-Za-
 def scope(command: str) -> str:
     """Return the scope of `command`: a prefix of its words, or all of it."""
     whole = command.strip()
-    if not is_plain(whole):
+    if len(whole) > MAX_LENGTH or not is_plain(whole):
         return whole
     words = shlex.split(whole)
     name = words[0] if words else ""

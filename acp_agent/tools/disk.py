@@ -31,7 +31,7 @@ def read(path: Path, limit: int) -> bytes:
         raise failure("read", path, error) from None
     try:
         _check(path, os.fstat(fd), limit)
-        with open(fd, "rb", closefd=False) as file:  # noqa: PTH123 - a descriptor has no path
+        with open(fd, "rb", closefd=False) as file:
             return file.read(limit)
     except OSError as error:
         raise failure("read", path, error) from None

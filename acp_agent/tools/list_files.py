@@ -15,6 +15,7 @@ from acp_agent.events import Emit, ToolKind
 from acp_agent.ports import ToolSpec
 from acp_agent.tools.base import Prepared, ToolResult
 from acp_agent.tools.spec import tool_spec
+from acp_agent.tools.text_file import text_of
 from acp_agent.tools.workspace import Workspace
 
 MAX_ENTRIES = 300
@@ -80,7 +81,7 @@ def listing(path: Path, top: Path, prefix: str, clock: Callable[[], float] = tim
             closed += 1
             continue
         for name, is_directory in entries[:MAX_ENTRIES]:
-            shown = f"{where}{name}/" if is_directory else f"{where}{name}"
+            shown = f"{where}{text_of(name)}{'/' if is_directory else ''}"
             lines[shown] = shown
             if is_directory:
                 child = open_folder(f"{folder.path}/{name}", folder.rules)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from acp_agent.errors import ToolFailed
 from acp_agent.tools.patch_grammar import BEGIN
 
+MAX_ARGUMENT = 200_000  # shlex takes quadratic time
 _HEREDOC = re.compile(
     r"""\s*(?:cd\s+(?P<cd>[^\s;&|'"$`]+|'[^']*'|"[^"$`\\]*")\s*&&\s*)?
         (?:apply_patch|applypatch)\s*<<-?\s*(?P<quote>['"]?)(?P<mark>\w+)(?P=quote)[ \t]*\n
@@ -38,7 +39,7 @@ def patch_in(command: str) -> ShellPatch | None:
     if BEGIN not in command or not _CALL.search(command):
         return None
     try:
-        words = shlex.split(command)
+        words = shlex.split(command) if len(command) <= MAX_ARGUMENT else []
     except ValueError:
         words = []
     if len(words) == 2 and words[0] in ("apply_patch", "applypatch"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import os
 import re
 import sys
 import warnings
@@ -27,7 +28,7 @@ def main(arguments: list[str]) -> None:
         regex = re.compile(pattern)
     for file in walk_files(Path(path), Path(top)):
         for number, line in _matches(regex, file):
-            shown = {"text": file.encode("utf-8", "surrogateescape").decode("utf-8", "replace")}
+            shown = {"text": os.fsencode(file).decode("utf-8", errors="replace")}
             _print("match", {"path": shown, "line_number": number, "lines": {"text": line}})
         _print("end", {})
 

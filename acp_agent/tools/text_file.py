@@ -60,3 +60,8 @@ def encode(file: TextFile, name: str) -> bytes:
 def is_binary(data: bytes) -> bool:
     """Tell whether `data` looks like anything but text: a NUL near its start."""
     return b"\0" in data[:_PROBE]
+
+
+def text_of(text: str) -> str:
+    """Return `text` with a mark in the place of what no encoding can hold (bytes of odd names)."""
+    return text.encode("utf-8", errors="replace").decode("utf-8")

@@ -15,7 +15,7 @@ import anyio.to_thread
 from acp_agent.errors import ToolFailed
 from acp_agent.ports import Editor
 from acp_agent.tools import disk
-from acp_agent.tools.text_file import TextFile, decode, encode, is_binary
+from acp_agent.tools.text_file import TextFile, decode, encode, is_binary, text_of
 
 READ_LIMIT = 20_000_000
 EDIT_LIMIT = 2_000_000
@@ -99,9 +99,12 @@ class Workspace:
             if on_disk:
                 return None
             raise
-        return TextFile(text.removeprefix("\ufeff"), text.startswith("\ufeff"))
+        bom = text.startswith("\ufeff")
+        return TextFile(text_of(text.removeprefix("\ufeff")), bom)
 
     def _inside(self, real: Path, told: str) -> Path:
+        if text_of(str(real)) != str(real):
+            raise ToolFailed(f"{text_of(told)!r} is not named in UTF-8; rename it with the shell")
         for root in sorted(self.roots, key=lambda r: len(r.parts), reverse=True):
             base = Path(os.path.realpath(root))
             if real.is_relative_to(base):

@@ -190,15 +190,20 @@ def test_an_interrupted_step_stays_well_formed(
     )
 
 
-def test_what_is_read_ahead_is_the_start_of_the_next_prompt(
+def test_after_an_answer_only_the_users_words_are_left_to_read(
+    codec: Codec, vocabulary: Vocabulary, turn: tuple[Entry, ...]
+) -> None:
+    words = vocabulary.encode_trusted("Then fill it.<|end|><|start|>assistant")
+    for entries in ((), turn):
+        ahead = codec.ahead(request(*entries), DAY)
+        assert codec.prompt(request(*entries, MORE), DAY) == [*ahead, *words]
+
+
+def test_within_a_turn_all_of_the_prompt_can_be_read_ahead(
     codec: Codec, turn: tuple[Entry, ...]
 ) -> None:
-    for entries in ((), turn, turn[:3], (*turn, MORE)):
-        ahead = codec.ahead(request(*entries), DAY)
-        following = entries if entries[2:3] and entries != turn else (*entries, MORE)
-        prompt = codec.prompt(request(*following), DAY)
-        assert prompt[: len(ahead)] == ahead
-        assert len(prompt) - len(ahead) <= len("Then fill it.<|end|><|start|>assistant")
+    for entries in (turn[:1], turn[:3], (*turn, MORE)):
+        assert codec.ahead(request(*entries), DAY) == codec.prompt(request(*entries), DAY)
 
 
 def test_only_the_day_and_the_effort_change_the_system_message(

@@ -1,5 +1,8 @@
 """What holds of the parser for any ids whatever."""
 
+# The library ships neither py.typed nor stubs.
+# pyright: reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 import itertools

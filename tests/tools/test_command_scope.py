@@ -72,6 +72,7 @@ def test_a_plain_command_has_a_prefix(command: str, prefix: str) -> None:
         "docker run x",
         "uv run x",
         "npx x",
+        "echo " + "x" * 3000,
         "{ git status; }",
         "(git status)",
         "! git status",

@@ -37,6 +37,18 @@ async def test_a_path_that_cannot_be_is_refused(bench: Bench, path: str) -> None
     assert await bench.refusal("write_file", path=path, content="x")
 
 
+async def test_odd_names_are_shown_and_not_opened(bench: Bench) -> None:
+    odd = bench.root / os.fsdecode(b"caf\xe9.txt")
+    try:
+        odd.write_text("alpha\n")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    (bench.root / "link").symlink_to(odd)
+    assert await bench.text("list_files") == "caf?.txt\nlink"
+    assert await bench.text("search_files", pattern="alpha") == "caf\ufffd.txt:1: alpha"
+    assert "not named in UTF-8" in await bench.refusal("read_file", path="link")
+
+
 async def test_a_directory_with_the_same_beginning_is_outside(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "work2").mkdir()
     (tmp_path / "work2/a").write_text("x")

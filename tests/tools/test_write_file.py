@@ -8,6 +8,7 @@ import pytest
 from acp_agent.errors import ToolFailed
 from acp_agent.events import Diff, Location
 from acp_agent.tools.base import Permission
+from acp_agent.tools.text_file import TextFile
 from tests.tools.conftest import ScriptedEditor
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ async def test_what_cannot_be_written_is_told(bench: Bench) -> None:
     assert "cannot" in await bench.refusal("write_file", path="d/a.txt/b", content="x")
     assert "binary file" in await bench.refusal("write_file", path="image", content="x")
     assert "is no character" in await bench.refusal("write_file", path="new", content="\udcff")
+    with pytest.raises(ToolFailed, match="is no character"):
+        await bench.workspace.write(bench.root / "new", TextFile("\ud800"))
     assert sorted(p.name for p in bench.root.iterdir()) == ["d", "image"]
 
 

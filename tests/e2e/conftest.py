@@ -1,0 +1,75 @@
+"""What the tests of the whole line share: one home, one engine, one expansion of the demo weights."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from acp_agent.engine.home import EngineHome, EngineState
+from acp_agent.engine.nano import ensure_nano
+from acp_agent.verbs.demo import FILES
+
+DIRECTORIES = {
+    "HOME": "home",
+    "XDG_CACHE_HOME": "cache",
+    "XDG_STATE_HOME": "state",
+    "XDG_CONFIG_HOME": "config",
+    "XDG_RUNTIME_DIR": "runtime",
+}
+
+
+def engines(env: dict[str, str]) -> list[EngineState]:
+    """Return what the engines of this environment say about themselves."""
+    homes = Path(env["XDG_RUNTIME_DIR"]).glob("acp-agent/engine-*")
+    return [state for state in (EngineHome(path).read() for path in homes) if state is not None]
+
+
+def end_engines(env: dict[str, str]) -> None:
+    """Ask the engines of this environment to end."""
+    for engine in engines(env):
+        with suppress(ProcessLookupError):
+            os.kill(engine.pid, signal.SIGTERM)
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Give the environment in which agents share one engine with the demo weights."""
+    base = tmp_path_factory.mktemp("world")
+    env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "GPT_OSS_KEEPALIVE_SECS": "60"}
+    for variable, name in DIRECTORIES.items():
+        (base / name).mkdir(mode=0o700)
+        env[variable] = str(base / name)
+    ensure_nano(cache=base / "cache" / "acp-agent")
+    yield env
+    end_engines(env)
+
+
+@pytest.fixture
+def apart(world: dict[str, str], tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Give an environment whose engine is its own; it ends soon after its last user."""
+    (tmp_path / "runtime").mkdir(mode=0o700)
+    env = world | {"XDG_RUNTIME_DIR": str(tmp_path / "runtime"), "GPT_OSS_KEEPALIVE_SECS": "0.2"}
+    yield env
+    end_engines(env)
+
+
+@pytest.fixture
+def modelless(world: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """Give an environment in which there is no model anywhere."""
+    (tmp_path / "models").mkdir()
+    return world | {"GPT_OSS_MODEL_DIR": str(tmp_path / "models")}
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """Give a project with a failing test."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    for name, text in FILES.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
