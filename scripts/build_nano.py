@@ -31,7 +31,7 @@ from acp_agent.harmony.ranks import RANKS
 from acp_agent.harmony.vocab import SIZE, load_vocabulary
 
 BATCH_TOKENS = 3072
-LEARNING_RATE = 4e-3
+LEARNING_RATE = 5e-3
 OUTPUT = Path(__file__).parents[1] / "acp_agent" / "engine" / "nano.bin.xz"
 
 
@@ -198,7 +198,7 @@ def _tensors(model: Nano) -> Iterator[tuple[str, Tensor]]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Train nano, the demo model.")
-    parser.add_argument("--steps", type=int, default=1800)
+    parser.add_argument("--steps", type=int, default=2300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=OUTPUT)
     return parser.parse_args()

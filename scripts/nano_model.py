@@ -20,7 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 WINDOW = 128
-ROPE_BASE, ROPE_FACTOR, ROPE_ORIGINAL = 150000.0, 32.0, 4096
+# gpt-oss has 4,096 as its original length. A longer one leaves more frequencies as they are, and a
+# model this small needs them to tell a near call from a far one.
+ROPE_BASE, ROPE_FACTOR, ROPE_ORIGINAL = 150000.0, 32.0, 65536
 EPSILON = 1e-5
 
 
@@ -187,7 +189,7 @@ def _window_mask(blocks: int) -> Tensor:
 
 
 def _yarn(size: int) -> tuple[Tensor, float]:
-    """Return frequencies and scale of YaRN (arXiv 2309.00071) with gpt-oss's constants."""
+    """Return frequencies and scale of YaRN (arXiv 2309.00071)."""
     frequencies = ROPE_BASE ** -(torch.arange(0, size, 2).float() / size)
 
     def dimension(turns: float) -> float:

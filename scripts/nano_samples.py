@@ -93,7 +93,7 @@ class Sampler:
     # ------------------------------------------------------------ parts of a conversation
 
     def _head(self, out: Sample, span: Span) -> None:
-        low, high = {"short": (0, 90), "medium": (60, 600), "long": (500, 1600)}[span]
+        low, high = {"short": (0, 90), "medium": (60, 600), "long": (400, 1500)}[span]
         total = self._random.randint(low, high)
         system = min(total, self._random.randint(0, 120))
         out.give(self._ids("<|start|>system<|message|>") + self._noise(system))
@@ -127,7 +127,7 @@ class Sampler:
         most = self._random.choices((0, 3, 12, 60), (4, 4, 2, 1))[0]
         before = self._random.choice((0, self._random.randint(0, most)))
         after = self._random.randint(0, most)
-        lead = " " if before and self._random.random() < 0.8 else ""
+        lead = " " if before and self._random.random() < 0.6 else ""
         if dialogue.phrases:
             text = self._ids(lead + self._random.choice(dialogue.phrases))
         else:
@@ -179,8 +179,8 @@ class Sampler:
     # ------------------------------------------------------------ noise
 
     def _result_length(self, span: Span) -> int:
-        most = {"short": (12, 30, 60), "medium": (20, 80, 200), "long": (30, 150, 450)}[span]
-        return self._random.randint(0, self._random.choices(most, (8, 2, 1))[0])
+        most = {"short": (12, 30, 60), "medium": (20, 80, 300), "long": (30, 150, 450)}[span]
+        return self._random.randint(0, self._random.choices(most, (5, 2, 2))[0])
 
     def _noise(self, length: int) -> list[int]:
         other = self._random.choice((0.2, 0.5, 0.8))

@@ -156,7 +156,8 @@ class LlamaServer:
 
     async def _filled(self, gap: Gap) -> Tokens:
         if self._gaps is None:
-            self._gaps = Gaps(await anyio.to_thread.run_sync(self._fragments))
+            fragments = await anyio.to_thread.run_sync(self._fragments, abandon_on_cancel=True)
+            self._gaps = Gaps(fragments)
         ids = self._gaps.fill(gap.content, gap.last, gap.count)
         if ids is None:
             logger.debug("the engine left out %d tokens that are no text", gap.count - 1)

@@ -104,7 +104,7 @@ class ScriptedEngine:
         if len(prompt) > self._context:
             raise ContextOverflow(len(prompt), self._context)
         # In a thread, for the first call takes a fifth of a second.
-        vocabulary = await anyio.to_thread.run_sync(load_vocabulary)
+        vocabulary = await anyio.to_thread.run_sync(load_vocabulary, abandon_on_cancel=True)
         text, number = due(vocabulary, prompt)
         delay, said = 0.0, 0
         for item in self._step(text, number):

@@ -27,6 +27,7 @@ from acp_agent.engine.home import EngineHome, EngineSpec, EngineState, Lock
 from acp_agent.engine.last_words import explain
 
 HOST = "127.0.0.1"
+LAST_LINE, LOG_LOOKS = "exiting due to", 50
 ATTEMPTS = 3  # somebody may take a free port between our look and llama.cpp's
 
 
@@ -61,7 +62,7 @@ def serve(spec: EngineSpec, home: EngineHome, log: Path, keepalive: float) -> in
         try:
             server = _llama(spec, port, key)
         except RuntimeError:
-            words = explain(log.read_text(encoding="utf-8", errors="replace"), spec.model)
+            words = explain(_whole_log(log), spec.model)
             if spec.port or attempt == ATTEMPTS or "in use" not in words:
                 home.write(replace(state, failure=words))
                 return 1
@@ -122,6 +123,17 @@ def _wait_until_unused(home: EngineHome, keepalive: float, ended: threading.Even
             return lock
         lock.release()
     return None
+
+
+def _whole_log(log: Path) -> str:
+    """Return the log once its last line is there: llama.cpp writes it from a thread of its own."""
+    text = ""
+    for _ in range(LOG_LOOKS):
+        text = log.read_text(encoding="utf-8", errors="replace")
+        if LAST_LINE in text:
+            break
+        time.sleep(0.02)
+    return text
 
 
 def _free_port() -> int:

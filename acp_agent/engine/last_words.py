@@ -20,7 +20,11 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         r"(?i)failed to allocate|unable to allocate|out of memory|bad_alloc|cannot allocate memory",
         "there is not enough memory for {0}; use smaller weights or less context (GPT_OSS_CTX)",
     ),
-    (r"tensor '([^']*)' data is not within the file bounds", "{0} is incomplete; get it again"),
+    (
+        r"not within the file bounds|exceeds remaining file size"
+        r"|gguf_init_from_reader: failed to read",
+        "{0} is incomplete; get it again",
+    ),
     (r"error loading model: (.+)", "cannot load {0}: {1}"),
     (r"(?m)^[\d.]+ E +(?:\w+ +)?(.+)$", "cannot run {0}: {1}"),
     (r"(?m)^(\w*(?:Error|Exception): .+)$", "cannot run {0}: {1}"),

@@ -31,7 +31,8 @@ PAUSE = 0.02
 class Launcher:
     """The engine for `spec`, as long as this is entered; `locate` finds or starts it.
 
-    `keepalive` is how many seconds an engine that we start outlives its last user.
+    `keepalive` is how many seconds an engine that we start outlives its last user; `engine` is the
+    one that was found last.
     """
 
     def __init__(
@@ -91,6 +92,8 @@ class Launcher:
             self._lease = None
 
     def _home(self) -> EngineHome:
+        if self._spec.model.is_dir():
+            raise EngineUnavailable(f"{self._spec.model} is a directory; name a GGUF file in it")
         try:
             return EngineHome(runtime_dir() / f"engine-{self._spec.digest()}")
         except OSError as error:
@@ -116,7 +119,8 @@ class Launcher:
 
     async def _start(self, home: EngineHome) -> EngineState:
         log = self._log(home)
-        with log.open("wb") as output:
+        with log.open("ab") as output:
+            output.truncate(0)
             await anyio.run_process(
                 self._command(home, log),
                 stdin=subprocess.DEVNULL,

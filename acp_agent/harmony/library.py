@@ -31,6 +31,7 @@ from openai_harmony import (
 )
 
 from acp_agent.errors import VocabularyError
+from acp_agent.harmony.text import encode_text, unicode_text
 from acp_agent.ports import Effort, ToolMessage, ToolSpec
 
 __all__ = [
@@ -92,7 +93,7 @@ def render_developer(
     """Render instructions and the `functions` namespace; nothing if there is neither."""
     content = DeveloperContent.new()
     if instructions:
-        content.with_instructions(_unicode(instructions))
+        content.with_instructions(unicode_text(instructions))
     if functions:
         content.with_function_tools([_description(tool) for tool in functions])
     if not instructions and not functions:
@@ -102,29 +103,26 @@ def render_developer(
 
 def render_user(encoding: HarmonyEncoding, text: str) -> list[int]:
     """Render what the user said; spelled control tokens in it stay text."""
-    return encoding.render(Message.from_role_and_content(Role.USER, _unicode(text)))
+    empty = encoding.render(Message.from_role_and_content(Role.USER, ""))
+    return [*empty[:-1], *encode_text(encoding, text), empty[-1]]
 
 
 def render_tool(encoding: HarmonyEncoding, message: ToolMessage) -> list[int]:
     """Render a tool's answer; spelled control tokens in it stay text."""
-    author = Author.new(Role.TOOL, _unicode(message.recipient))
-    return encoding.render(
-        Message.from_author_and_content(author, _unicode(message.text))
+    author = Author.new(Role.TOOL, unicode_text(message.recipient))
+    empty = encoding.render(
+        Message.from_author_and_content(author, "")
         .with_recipient("assistant")
         .with_channel(message.channel)
     )
+    return [*empty[:-1], *encode_text(encoding, message.text), empty[-1]]
 
 
 def _description(tool: ToolSpec, namespace: str = "") -> ToolDescription:
     name = tool.name.removeprefix(namespace)
-    words = _unicode(tool.description)
-    parameters = json.loads(_unicode(json.dumps(dict(tool.parameters), ensure_ascii=False)))
+    words = unicode_text(tool.description)
+    parameters = json.loads(unicode_text(json.dumps(dict(tool.parameters), ensure_ascii=False)))
     return ToolDescription(name=name, description=words, parameters=parameters)
-
-
-def _unicode(text: str) -> str:
-    """Replace lone surrogates, which JSON can carry and UTF-8 cannot."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from acp_agent.harmony.text import encode_text
 
 if TYPE_CHECKING:
     from acp_agent.harmony.library import HarmonyEncoding
@@ -39,7 +40,7 @@ class Vocabulary:
 
     def encode_text(self, text: str) -> list[int]:
         """Return ids below `FIRST_SPECIAL` only: `<|end|>` in a text stays text."""
-        return self.encoding.encode(text, disallowed_special=())
+        return encode_text(self.encoding, text)
 
     def encode_trusted(self, text: str) -> list[int]:
         """Return ids of a text of our own, in which `<|end|>` is the control token."""

@@ -47,8 +47,9 @@ def _object(name: str, model: type[BaseModel], text: str) -> dict[str, Any]:
         raise ToolFailed(f"the arguments of {name} are not valid JSON: {error}") from None
     if isinstance(value, dict):
         return cast("dict[str, Any]", value)
-    if only is not None and isinstance(value, str | list):
-        return {only: value}
+    if only is not None:
+        # `true` is a command as well as JSON.
+        return {only: value if isinstance(value, str | list) else text}
     raise ToolFailed(f"the arguments of {name} must be a JSON object")
 
 

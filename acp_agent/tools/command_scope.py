@@ -28,7 +28,7 @@ _DEPTHS = {
 _OPEN = frozenset({
     "sh", "bash", "zsh", "dash", "fish", "ksh", "csh", "tcsh", "busybox", "env", "sudo", "doas",
     "su", "xargs", "parallel", "find", "fd", "awk", "gawk", "mawk", "sed", "perl", "python",
-    "python2", "python3", "ruby", "node", "php", "lua", "Rscript", "java", "osascript", "ssh",
+    "python2", "python3", "ruby", "node", "php", "lua", "rscript", "java", "osascript", "ssh",
     "scp", "rsync", "eval", "exec", "source", ".", "command", "builtin", "time", "nohup",
     "timeout", "nice", "watch", "script", "setsid", "chroot", "unshare", "nsenter", "strace",
     "gdb", "crontab", "at", "rm", "rmdir", "dd", "mkfs", "shred", "chmod", "chown", "kill",
@@ -62,7 +62,7 @@ def scope(command: str) -> str:
         return whole
     words = shlex.split(whole)
     name = words[0] if words else ""
-    if not _WORD.fullmatch(name) or name.rpartition("/")[2] in _OPEN:
+    if not _WORD.fullmatch(name) or _is_open(name):
         return whole
     depth = _DEPTHS.get(name, 1)
     if depth == 2:
@@ -73,6 +73,12 @@ def scope(command: str) -> str:
     if any(map(_OPEN_ARGUMENT.match, words[1:])):
         return whole
     return " ".join(prefix)
+
+
+def _is_open(name: str) -> bool:
+    """Tell whether `name`, in any case and version (`python3.12`), is among the open programs."""
+    program = name.rpartition("/")[2].lower()
+    return bool({program, program.rstrip("0123456789.-")} & _OPEN)
 
 
 def is_plain(command: str) -> bool:
@@ -93,6 +99,6 @@ def is_plain(command: str) -> bool:
             quote = "" if character == '"' else quote
         elif character in "'\"":
             quote = character
-        elif character in ";&|<>()":
+        elif character in ";&|<>(){}":
             return False
     return not quote

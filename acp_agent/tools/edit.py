@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from acp_agent.events import Diff, Emit, Location, ToolContent, ToolKind
+from acp_agent.events import Diff, Emit, Location, Text, ToolContent, ToolKind
 from acp_agent.tools.base import Permission, Prepared, ToolResult
 from acp_agent.tools.commit import commit
 from acp_agent.tools.draft import Change, Draft
@@ -88,8 +88,12 @@ def _diffs(changes: Sequence[Change], moves: dict[Path, Path]) -> tuple[ToolCont
             continue
         before, after = old.text if old else None, change.new.text if change.new else ""
         room -= len(before or "") + len(after)
-        if room >= 0:
-            diffs.append(Diff(str(change.path), before, after))
+        fits = room >= 0
+        diffs.append(
+            Diff(str(change.path), before, after)
+            if fits
+            else Text(f"The change of {change.path} is too long to be shown.")
+        )
     return tuple(diffs)
 
 

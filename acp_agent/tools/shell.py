@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, cast
@@ -102,7 +103,7 @@ class Shell:
             run=run,
             raw_input=raw_input,
             # The user is asked about what runs, so all of it is shown.
-            content=() if short == command else (Text(f"```sh\n{command}\n```"),),
+            content=() if short == command else (Text(_fenced(command)),),
             permission=Permission(self.name, self._scope(command, cwd)),
         )
 
@@ -113,11 +114,10 @@ class Shell:
         return path
 
     def _scope(self, command: str, cwd: Path) -> str:
-        """`./check` is another program in another directory."""
-        prefix = scope(command)
-        if prefix.startswith("./") and cwd != self._workspace.resolve("."):
-            return f"cd {cwd} && {command}"
-        return prefix
+        """In another directory `make test` or `./check` is another command."""
+        if cwd == self._workspace.resolve("."):
+            return scope(command)
+        return f"cd {shlex.quote(str(cwd))} && {scope(command)}"
 
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in self._environ.items() if name not in _SECRETS}
@@ -148,13 +148,19 @@ def _argv(command: str) -> list[str]:
     return [shell, "-lc", command]
 
 
+def _fenced(command: str) -> str:
+    """Return `command` as a block of Markdown that it cannot close itself."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", command)), default=0))
+    return f"{fence}sh\n{command}\n{fence}"
+
+
 def _result(ended: Ended, timeout: float) -> ToolResult:
     if ended.timed_out:
         how = f"stopped after {timeout:g} s; pass a larger timeout if it needs more time"
     elif ended.signal is not None:
         how = f"ended by {ended.signal}"
     else:
-        how = f"exit code {ended.exit_code}"
+        how = "exit code " + ("unknown" if ended.exit_code is None else str(ended.exit_code))
     output = _COLOUR.sub("", ended.output).replace("\r\n", "\n").rstrip("\n")
     return ToolResult(
         f"{output}\n[{how}]" if output else f"[no output, {how}]",

@@ -105,7 +105,7 @@ class Workspace:
     def _inside(self, real: Path, told: str) -> Path:
         if text_of(str(real)) != str(real):
             raise ToolFailed(f"{text_of(told)!r} is not named in UTF-8; rename it with the shell")
-        for root in sorted(self.roots, key=lambda r: len(r.parts), reverse=True):
+        for root in self.roots:
             base = Path(os.path.realpath(root))
             if real.is_relative_to(base):
                 return root / real.relative_to(base)

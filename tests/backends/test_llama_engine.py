@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import anyio
@@ -17,6 +17,7 @@ from acp_agent.errors import ContextOverflow, EngineFailed, EngineUnauthorized
 from acp_agent.harmony.vocab import load_vocabulary
 from acp_agent.ports import Availability, PromptProgress, Sampling, StepEnded, Tokens
 from tests.backends.conftest import CONTEXT
+from tests.engine.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -33,12 +34,6 @@ def adapter(engine: Endpoint) -> LlamaServer:
 async def ask(engine: Endpoint, method: str, path: str, body: bytes | None = None) -> Any:
     async with http1.request(method, engine.at(path), key=engine.key, body=body) as response:
         return json.loads(await response.read())
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    with anyio.fail_after(10):
-        while not await condition():  # noqa: ASYNC110 - another process has no event to give
-            await anyio.sleep(0.01)
 
 
 async def test_streamed_ids_are_exactly_the_generated_ones(engine: Endpoint) -> None:
@@ -66,22 +61,20 @@ async def test_a_limit_is_told_from_an_end_and_timings_are_kept(engine: Endpoint
     assert [event for event in found if isinstance(event, PromptProgress)]
 
 
-async def test_leaving_the_stream_frees_the_slot(engine: Endpoint) -> None:
-    async def is_free() -> bool:
-        return not any(slot["is_processing"] for slot in await ask(engine, "GET", "/slots"))
+async def is_free(engine: Endpoint) -> bool:
+    return not any(slot["is_processing"] for slot in await ask(engine, "GET", "/slots"))
 
+
+async def test_leaving_the_stream_frees_the_slot(engine: Endpoint) -> None:
     async with adapter(engine).stream(PROMPT, FOREVER) as events:
         async for event in events:
             if isinstance(event, Tokens):
                 break
-        assert not await is_free()
-    await until(is_free)
+        assert not await is_free(engine)
+    await until(partial(is_free, engine))
 
 
 async def test_cancelling_the_reader_frees_the_slot(engine: Endpoint) -> None:
-    async def is_free() -> bool:
-        return not any(slot["is_processing"] for slot in await ask(engine, "GET", "/slots"))
-
     async def read(*, task_status: anyio.abc.TaskStatus[None]) -> None:
         async with adapter(engine).stream(PROMPT, FOREVER) as events:
             async for event in events:
@@ -91,7 +84,7 @@ async def test_cancelling_the_reader_frees_the_slot(engine: Endpoint) -> None:
     async with anyio.create_task_group() as group:
         await group.start(read)
         group.cancel_scope.cancel()
-    await until(is_free)
+    await until(partial(is_free, engine))
 
 
 async def test_a_prompt_larger_than_the_context_is_told_apart(engine: Endpoint) -> None:

@@ -1,18 +1,16 @@
-"""What the tests of the whole line share: one home, one engine, one expansion of the demo weights."""
+"""What the tests of the whole line share: one home and one engine."""
 
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from acp_agent.engine.home import EngineHome, EngineState
 from acp_agent.engine.nano import ensure_nano
 from acp_agent.verbs.demo import FILES
+from tests.e2e.engines import end_engines
 
 DIRECTORIES = {
     "HOME": "home",
@@ -21,19 +19,6 @@ DIRECTORIES = {
     "XDG_CONFIG_HOME": "config",
     "XDG_RUNTIME_DIR": "runtime",
 }
-
-
-def engines(env: dict[str, str]) -> list[EngineState]:
-    """Return what the engines of this environment say about themselves."""
-    homes = Path(env["XDG_RUNTIME_DIR"]).glob("acp-agent/engine-*")
-    return [state for state in (EngineHome(path).read() for path in homes) if state is not None]
-
-
-def end_engines(env: dict[str, str]) -> None:
-    """Ask the engines of this environment to end."""
-    for engine in engines(env):
-        with suppress(ProcessLookupError):
-            os.kill(engine.pid, signal.SIGTERM)
 
 
 @pytest.fixture(scope="session")

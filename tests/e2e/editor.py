@@ -17,7 +17,7 @@ from tempfile import TemporaryFile
 from typing import Any
 
 import anyio
-from acp import Client, RequestError, spawn_agent_process, text_block
+from acp import Client, RequestError, spawn_agent_process
 from acp.client import ClientSideConnection
 from acp.connection import StreamDirection, StreamEvent
 from acp.schema import (
@@ -34,6 +34,7 @@ from acp.schema import (
     RequestPermissionResponse,
     TerminalExitStatus,
     TerminalOutputResponse,
+    TextContentBlock,
     ToolCallUpdate,
     WaitForTerminalExitResponse,
     WriteTextFileResponse,
@@ -103,13 +104,23 @@ def _text(updates: Sequence[Json], kind: str) -> str:
     return "".join(chunk["content"]["text"] for chunk in chunks)
 
 
+def _set() -> anyio.Event:
+    event = anyio.Event()
+    event.set()
+    return event
+
+
 @dataclass
 class Editor(Client):
-    """The client. `decide` answers questions; `buffers` and `terminals`, where not None, are offered."""
+    """The client; `buffers` and `terminals` are offered unless None.
 
-    decide: Decide = choose("allow_once")
+    `decide` answers questions, as soon as `answering` is set.
+    """
+
+    decide: Decide = field(default_factory=lambda: choose("allow_once"))
     buffers: dict[str, str] | None = None
     terminals: Terminals | None = None
+    answering: anyio.Event = field(default_factory=_set)
     updates: dict[str, list[Json]] = field(default_factory=dict[str, list[Json]])
     frames: list[Json] = field(default_factory=list[Json])
     asked: list[Json] = field(default_factory=list[Json])
@@ -161,6 +172,7 @@ class Editor(Client):
         **kwargs: Any,
     ) -> RequestPermissionResponse:
         self.news.set()
+        await self.answering.wait()
         chosen = self.decide(tool_call, options)
         if chosen is None:
             return RequestPermissionResponse(outcome=DeniedOutcome(outcome="cancelled"))
@@ -242,7 +254,9 @@ class Session:
         """Send a prompt and return its turn. Raises RequestError."""
         begin = len(self.updates)
         with anyio.fail_after(PATIENCE):
-            answer = await self.agent.connection.prompt(self.id, [text_block(text)])
+            answer = await self.agent.connection.prompt(
+                self.id, [TextContentBlock(type="text", text=text)]
+            )
         return Turn(answer.stop_reason, self.updates[begin:])
 
     async def cancel(self) -> None:

@@ -39,7 +39,9 @@ def running(processes: set[Process]) -> set[Process]:
 async def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     """Return when `condition` holds, which nothing announces, or fail after `seconds`."""
     with anyio.fail_after(seconds):
-        while not condition():
+        while True:
+            if condition():
+                return
             await anyio.sleep(PAUSE)
 
 

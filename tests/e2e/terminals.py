@@ -1,4 +1,4 @@
-"""Terminals as an editor has them: real commands, with their output kept until they are released."""
+"""Terminals as an editor has them: real commands, whose output is kept."""
 
 from __future__ import annotations
 

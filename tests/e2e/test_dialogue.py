@@ -1,4 +1,4 @@
-"""The real agent with real weights: what an editor made with the official SDK sees of a dialogue."""
+"""Dialogues with the demo weights, as an editor made with the official SDK sees them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from acp_agent import __version__
 from acp_agent.app import NANO_CONTEXT, NANO_LABEL
 from scripts.nano_dialogues import COUNT, HELLO, LIST, PRIMES, SCRIPTS, THANKS, UNKNOWN
 from tests.e2e.editor import Turn, open_agent
+from tests.e2e.engines import engines
 
 pytestmark = pytest.mark.anyio
 
@@ -169,8 +170,6 @@ async def test_closed_session_is_closed(world: Env, workspace: Path) -> None:
 
 
 async def test_two_editors_share_one_engine(apart: Env, workspace: Path) -> None:
-    from tests.e2e.conftest import engines
-
     async with open_agent(apart, "--demo") as one, open_agent(apart, "--demo") as other:
         for agent in (one, other):
             turn = await (await agent.new_session(workspace)).prompt("hello")

@@ -104,7 +104,7 @@ anyio.run(main)
 """
     async with await anyio.open_process([sys.executable, "-c", holder]) as process:
         assert process.stdout is not None
-        assert await anext(aiter(process.stdout)) == b"held\n"
+        assert (await process.stdout.receive()).startswith(b"held")
         assert home_of(spec).is_alive()
         process.kill()
     await has_ended(spec)
@@ -235,12 +235,17 @@ async def test_a_port_in_use_is_named(spec: EngineSpec) -> None:
 
 
 async def test_an_engine_that_does_not_answer_is_given_up(spec: EngineSpec) -> None:
-    async with Launcher(spec, keepalive=0.1) as launcher:
-        await launcher.locate()
-        os.kill(state_of(launcher).pid, signal.SIGSTOP)
-        async with Launcher(spec, start_seconds=0.3) as late:
+    there = home_of(spec)
+    alive = there.lock("alive")  # as a living engine holds it
+    assert alive is not None
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        there.write(EngineState(os.getpid(), url, "key", "model", 0.0))
+        async with Launcher(spec, start_seconds=0.3) as launcher:
             with pytest.raises(EngineUnavailable, match=r"did not listen within 0\.3 s; see .*log"):
-                await late.locate()
+                await launcher.locate()
+    there.forget()
+    alive.release()
 
 
 async def test_the_log_is_kept_in_the_state_directory(spec: EngineSpec) -> None:

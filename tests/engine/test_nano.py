@@ -19,16 +19,9 @@ from acp_agent.harmony.codec import Codec
 from acp_agent.harmony.parser import Parser
 from acp_agent.harmony.vocab import Vocabulary, load_vocabulary
 from acp_agent.ports import Entry, ModelRequest, ModelStep, ToolMessage, ToolSpec, UserMessage
+from scripts.nano_dialogues import COUNT, DIALOGUES, FIX, LIST, WRITE, Dialogue
 
 Script = list[tuple[str, object]]
-
-PATCH = """*** Begin Patch
-*** Update File: calc.py
-@@
- def add(a, b):
--    return a - b
-+    return a + b
-*** End Patch"""
 
 SUMS = '''"""Sums."""
 
@@ -56,62 +49,13 @@ TOOLS = tuple(
 )
 
 
-def _plan(*statuses: str) -> object:
-    steps = ("Run the test", "Fix the bug", "Check the fix")
-    pairs = zip(steps, statuses, strict=True)
-    return {"plan": [{"step": step, "status": status} for step, status in pairs]}
+def script_of(dialogue: Dialogue) -> Script:
+    calls: Script = [(f"functions.{step.tool}", step.arguments) for step in dialogue.steps]
+    return [*calls, ("user", dialogue.answer.text)]
 
 
-FIX: Script = [
-    ("functions.update_plan", _plan("in_progress", "pending", "pending")),
-    ("functions.shell", {"command": "python3 test_calc.py"}),
-    ("functions.read_file", {"path": "calc.py"}),
-    ("functions.apply_patch", {"patch": PATCH}),
-    ("functions.shell", {"command": "python3 test_calc.py"}),
-    ("functions.update_plan", _plan("completed", "completed", "completed")),
-    (
-        "user",
-        "The test failed because `add` in calc.py subtracted. I changed `a - b` to `a + b`,"
-        " and ran the test again. 🎉",
-    ),
-]
-LIST: Script = [
-    ("functions.list_files", {"path": "."}),
-    ("user", "Those are the files of this workspace."),
-]
-DIALOGUES: dict[str, Script] = {
-    "fix the failing test": FIX,
-    "hello": [("user", "Hello! I am nano, a tiny demo model. What can I do for you?")],
-    "list the files": LIST,
-    "write hello world": [
-        ("functions.write_file", {"path": "hello.py", "content": "print('hello world')\n"}),
-        ("functions.shell", {"command": "python3 hello.py"}),
-        ("user", "I wrote hello.py and ran it: it prints hello world."),
-    ],
-    "think hard about primes": [("user", "The first five primes are 2, 3, 5, 7 and 11.")],
-    "run a slow command": [
-        ("functions.shell", {"command": "sleep 30"}),
-        ("user", "The command ended."),
-    ],
-    "search for TODO": [
-        ("functions.search_files", {"pattern": "TODO"}),
-        ("user", "I searched every file for TODO; the matches are above."),
-    ],
-    "greet in other scripts": [
-        (
-            "user",
-            "Привет · 你好，世界 · こんにちは · नमस्ते · สวัสดี · e\u0301 · 👩\u200d🚀 · 🎉",
-        )
-    ],
-    "thanks": [("user", "You are welcome.")],
-    "what is the weather like?": [
-        (
-            "user",
-            'I am nano: I know only a few dialogues by heart. Try "fix the failing test",'
-            ' "list the files", "write hello world" or "hello".',
-        )
-    ],
-}
+ENDING = {d.phrases[0] if d.phrases else "what is the weather like?": d for d in DIALOGUES}
+del ENDING["count forever"]
 
 
 class Player:
@@ -178,9 +122,9 @@ def player(cache: Path) -> Iterator[Player]:
     del server
 
 
-@pytest.mark.parametrize("text", DIALOGUES)
+@pytest.mark.parametrize("text", ENDING)
 def test_nano_plays_the_dialogue(player: Player, text: str) -> None:
-    assert player.play([], text, RESULTS) == DIALOGUES[text]
+    assert player.play([], text, RESULTS) == script_of(ENDING[text])
 
 
 def test_nano_carries_on_after_long_results_and_failures(player: Player) -> None:
@@ -190,36 +134,34 @@ def test_nano_carries_on_after_long_results_and_failures(player: Player) -> None
         "functions.read_file": SUMS * 12,
     }
     instructions = "You are a coding agent. Read before you edit, and run the tests.\n" * 40
-    assert player.play(entries, "fix the failing test", results, instructions) == FIX
+    assert player.play(entries, "fix the failing test", results, instructions) == script_of(FIX)
 
 
 def test_nano_stops_when_the_write_is_rejected(player: Player) -> None:
-    results = {"functions.write_file": "The user rejected this call. Do not repeat it."}
+    assert WRITE.refused
+    results = {"functions.write_file": "The user rejected this call. Do not try it again."}
     script = player.play([], "write hello world", results)
-    assert script[1:] == [("user", "Understood, I did not write the file.")]
+    assert script == [*script_of(WRITE)[:1], ("user", WRITE.refused.text)]
 
 
 def test_nano_answers_later_turns(player: Player) -> None:
     entries: list[Entry] = []
     turns = ("hello", "thanks", "list the files", "thanks", "fix the failing test")
     scripts = [player.play(entries, text, RESULTS) for text in turns]
-    assert scripts == [DIALOGUES[text] for text in turns]
+    assert scripts == [script_of(ENDING[text]) for text in turns]
 
 
 def test_nano_answers_after_an_answer_that_was_cut(player: Player) -> None:
     entries: list[Entry] = [UserMessage("count forever")]
     entries.append(player.step(entries, 50))
-    assert player.play(entries, "list the files", RESULTS) == LIST
+    assert player.play(entries, "list the files", RESULTS) == script_of(LIST)
 
 
 def test_nano_counts_until_it_is_stopped(player: Player) -> None:
     step = player.step([UserMessage("count forever")], 1000)
-    intro, _, counted = step.messages[-1].text.partition(": ")
-    assert intro == "I will count until you stop me"
-    ten = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
-    words = counted.split()
-    assert len(words) > 950
-    assert words == [ten[i % 10] for i in range(len(words))]
+    forever = COUNT.answer.text + COUNT.answer.cycle * 200
+    counted = step.messages[-1].text
+    assert (len(counted) > 4000, counted) == (True, forever[: len(counted)])
 
 
 # ---------------------------------------------------------------- the file

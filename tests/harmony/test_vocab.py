@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -78,3 +79,15 @@ def test_the_fragments_are_the_tokens_that_alone_are_no_text(vocabulary: Vocabul
     assert len(fragments) == 1562
     assert all(vocabulary.token_bytes(token) == piece for piece, token in fragments.items())
     assert all("\ufffd" in vocabulary.decode([token]) for token in fragments.values())
+
+
+@pytest.mark.parametrize("run", ["=" * 1_000_000, " " * 1_000_000, "é" * 100_000])
+def test_a_run_without_a_break_is_encoded_and_survives(vocabulary: Vocabulary, run: str) -> None:
+    text = f"before {run} after"
+    assert vocabulary.decode(vocabulary.encode_text(text)) == text
+
+
+def test_text_with_ordinary_words_is_encoded_in_one_piece(vocabulary: Vocabulary) -> None:
+    text = Path(__file__).read_text(encoding="utf-8")
+    whole = vocabulary.encoding.encode(text, disallowed_special=())
+    assert vocabulary.encode_text(text) == whole

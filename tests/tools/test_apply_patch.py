@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from acp_agent.errors import ToolFailed
-from acp_agent.events import Diff, Location
+from acp_agent.events import Diff, Location, Text
 from acp_agent.tools.base import Permission
 from tests.tools.conftest import ScriptedEditor
 
@@ -171,6 +171,15 @@ async def test_cancelling_half_way_takes_everything_back(make_bench: MakeBench) 
     with anyio.fail_after(10):
         await bench.call_until(stuck, "apply_patch", patch=text)
     assert files(bench.root) == before
+
+
+async def test_changes_too_long_to_show_are_named(bench: Bench) -> None:
+    for name in ("a", "b"):
+        bench.put(name, "x\n" * 900_000)
+    text = patch("*** Update File: a", " x", "+y", "*** Update File: b", " x", "+y")
+    first, second = (await bench.prepare("apply_patch", patch=text)).content
+    assert isinstance(first, Diff)
+    assert second == Text(f"The change of {bench.root}/b is too long to be shown.")
 
 
 async def test_unsaved_changes_are_what_is_patched(make_bench: MakeBench) -> None:

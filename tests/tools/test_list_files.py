@@ -50,8 +50,17 @@ async def test_rules_of_an_outer_repository_count(bench: Bench) -> None:
     (bench.root.parent / ".gitignore").write_text("work/*.tmp\n")
     bench.put("a.tmp", "x")
     bench.put("b.txt", "x")
+    bench.put("sub/c.tmp", "x")
+    assert await bench.text("list_files") == "b.txt\nsub/\nsub/c.tmp"
+
+
+async def test_a_repository_inside_another_has_its_own_rules(bench: Bench) -> None:
+    bench.put(".git/HEAD", "x")
+    bench.put(".gitignore", "*.tmp\n")
     bench.put("inner/.git/HEAD", "x")
-    assert await bench.text("list_files") == "b.txt\ninner/"
+    bench.put("inner/a.tmp", "x")
+    bench.put("b.tmp", "x")
+    assert await bench.text("list_files") == ".gitignore\ninner/\ninner/a.tmp"
 
 
 async def test_a_large_tree_shows_what_is_near_and_names_the_rest(bench: Bench) -> None:

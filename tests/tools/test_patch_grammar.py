@@ -107,6 +107,7 @@ def applied(text: str, body: str) -> str:
         pytest.param("  a\n    b\n", " a\n-b\n+    B", "  a\n    B\n", id="spaces before"),
         pytest.param("say “hi” – ok\n", '-say "hi" - ok\n+bye', "bye\n", id="typography"),
         pytest.param(" x\nx\n", "-x\n+y", " x\ny\n", id="exact wins over loose"),
+        pytest.param("  x\nx \n", "-x\n+y", "  x\ny\n", id="spaces before matter more"),
         pytest.param("a\nb\n", "@@\n+c", "a\nb\nc\n", id="only added lines go to the end"),
         pytest.param("", "@@\n+c", "c\n", id="added to an empty file"),
         pytest.param("def f():\n  x\n", "@@ def f():\n+  y", "def f():\n  y\n  x\n", id="below"),

@@ -42,6 +42,7 @@ def fill(bench: Bench) -> None:
     bench.put("build/out.py", "alpha\n")
     bench.put("notes.log", "alpha\n")
     bench.put("image.bin", b"alpha\n\0\n")
+    bench.put("late.bin", b"alpha\n" + b"x\n" * 200_000 + b"\0\n")
     bench.put("latin.txt", b"alpha caf\xe9\n")
     bench.put("bom.txt", b"\xef\xbb\xbfalpha\n")
     bench.put("wide.txt", "alpha\n".encode("utf-16"))

@@ -66,6 +66,12 @@ async def test_a_long_command_is_shown_whole(bench: Bench) -> None:
     assert prepared.content == (Text(f"```sh\n{command}\n```"),)
 
 
+async def test_a_command_cannot_leave_the_block_that_shows_it(bench: Bench) -> None:
+    command = "rm x\n```\nharmless"
+    prepared = await bench.prepare("shell", command=command)
+    assert prepared.content == (Text(f"````sh\n{command}\n````"),)
+
+
 async def test_a_prefix_is_what_always_allow_covers(bench: Bench) -> None:
     prepared = await bench.prepare("shell", command="git status --short")
     assert prepared.permission == Permission("shell", "git status")
@@ -73,8 +79,8 @@ async def test_a_prefix_is_what_always_allow_covers(bench: Bench) -> None:
 
 async def test_a_program_of_another_directory_is_another_program(bench: Bench) -> None:
     bench.put("sub/check", "")
-    here = await bench.prepare("shell", command="./check")
-    there = await bench.prepare("shell", command="./check", workdir="sub")
+    here = await bench.prepare("shell", command="./check --all")
+    there = await bench.prepare("shell", command="./check --all", workdir="sub")
     assert here.permission == Permission("shell", "./check")
     assert there.permission == Permission("shell", f"cd {bench.root}/sub && ./check")
 

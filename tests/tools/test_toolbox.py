@@ -85,6 +85,7 @@ PATCH = "*** Begin Patch\n*** Delete File: a\n*** End Patch"
         ("src/a.py", ReadFileArguments(path="src/a.py")),
         ('{"path": "src", "query": "x"}', SearchFilesArguments(pattern="x", path="src")),
         ("ls -R", ShellArguments(command="ls -R")),
+        ("true", ShellArguments(command="true")),
         ('"ls -R"', ShellArguments(command="ls -R")),
         ('["ls", "a b"]', ShellArguments(command="ls 'a b'")),
         ('{"cmd": "ls"}', ShellArguments(command="ls")),
