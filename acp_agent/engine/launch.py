@@ -97,7 +97,8 @@ class Launcher:
         try:
             return EngineHome(runtime_dir() / f"engine-{self._spec.digest()}")
         except OSError as error:
-            raise EngineUnavailable(f"cannot use {self._spec.model}: {error.strerror}") from None
+            reason = error.strerror or error
+            raise EngineUnavailable(f"cannot use {self._spec.model}: {reason}") from None
 
     def _log(self, home: EngineHome) -> Path:
         return state_dir() / f"{home.path.name}.log"

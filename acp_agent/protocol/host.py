@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
-from acp_agent.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RESOURCE_NOT_FOUND, RpcError
+from acp_agent.errors import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    METHOD_NOT_FOUND,
+    RESOURCE_NOT_FOUND,
+    RpcError,
+)
 from acp_agent.protocol.jsonrpc import Object
 from acp_agent.protocol.schema import Fields
 
@@ -62,9 +68,7 @@ class LocalHost:
             case "fs/read_text_file" if self.files:
                 return {"content": self._read(fields)}
             case "fs/write_text_file" if self.files:
-                path, content = self._inside(fields), fields.text("content")
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(content, encoding="utf-8", newline="")
+                self._write(fields)
                 return {}
             case _:
                 raise RpcError(METHOD_NOT_FOUND, "method not found")
@@ -81,6 +85,14 @@ class LocalHost:
         count = fields.integer("limit", 0, 2**32) if fields.has("limit") else len(lines)
         start = max(first - 1, 0)
         return "".join(lines[start : start + count])
+
+    def _write(self, fields: Fields) -> None:
+        path, content = self._inside(fields), fields.text("content")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content, encoding="utf-8", newline="")
+        except OSError as error:
+            raise RpcError(INTERNAL_ERROR, f"cannot write the file: {error.strerror}") from None
 
     def _inside(self, fields: Fields) -> Path:
         path = Path(fields.absolute_path("path")).resolve()

@@ -145,7 +145,7 @@ class Shell:
 
 def _argv(command: str) -> list[str]:
     shell = next((path for path in _SHELLS if Path(path).exists()), "/bin/sh")
-    return [shell, "-lc", command]
+    return [shell, "-c", command]
 
 
 def _fenced(command: str) -> str:

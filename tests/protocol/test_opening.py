@@ -7,16 +7,18 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 import anyio
 import pytest
 
+from acp_agent.ports import Editor
 from acp_agent.protocol.agent import Agent
 from acp_agent.protocol.jsonrpc import Oversized
 from acp_agent.protocol.opening import Opened, answer_line, serve_opening
 from acp_agent.protocol.server import serve, serve_connection
+from acp_agent.protocol.sessions import OpenSession
 from acp_agent.protocol.stdio import Wire
 from tests.protocol.bad_frames import ANSWERED, UNANSWERED
 from tests.protocol.harness import (
@@ -61,7 +63,7 @@ SCRIPT: list[bytes | Oversized] = [
 
 
 @contextmanager
-def pipes() -> Iterator[tuple[Wire, int, int]]:
+def pipes() -> Generator[tuple[Wire, int, int]]:
     """Give a wire, the end to write requests to, and the end to read answers from."""
     stdin, to_agent = os.pipe()
     from_agent, stdout = os.pipe()
@@ -107,8 +109,8 @@ async def test_both_phases_answer_the_same_frames_the_same() -> None:
         assert [line async for line in from_agent] == opening
 
 
-async def make_session(*arguments: object) -> ScriptedSession:
-    return ScriptedSession(*arguments, say_hello)  # pyright: ignore[reportArgumentType]  # as given
+async def make_session(opened: OpenSession, editor: Editor) -> ScriptedSession:
+    return ScriptedSession(opened, editor, say_hello)
 
 
 def test_opening_ends_with_the_input() -> None:
@@ -192,8 +194,9 @@ async def test_connection_goes_on_where_the_opening_ended() -> None:
         assert sorted(map(str, ids[2:])) == ["3", "4", "update"]
 
 
-HEAVY = {"acp_agent.events", "acp_agent.ports", "anyio", "asyncio", "dataclasses", "inspect"}
-HEAVY |= {"logging", "pydantic", "socket", "subprocess", "threading"}
+HEAVY = frozenset(
+    ["acp_agent.events", "acp_agent.ports", "anyio", "asyncio", "dataclasses", "inspect", "logging", "pydantic", "socket", "subprocess", "threading"]
+)
 
 
 def test_opening_loads_nothing_heavy() -> None:

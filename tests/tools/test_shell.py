@@ -245,7 +245,7 @@ async def test_the_editors_terminal_is_used_when_there_is_one(make_bench: MakeBe
     bench = make_bench(editor)
     result = await bench.call("shell", command="make it")
     (opened,) = editor.opened
-    assert opened[1:] == ("-lc", "make it", str(bench.root))
+    assert opened[1:] == ("-c", "make it", str(bench.root))
     assert editor.environments == [{"PAGER": "cat", "GIT_PAGER": "cat", "NO_COLOR": "1"}]
     assert bench.events == [ToolCallUpdated("call-1", content=(Terminal("term-1"),))]
     assert (result.text, result.failed) == ("hello\n[exit code 2]", True)
