@@ -94,7 +94,7 @@ class Locator:
     def __init__(self, settings: Settings, stack: AsyncExitStack) -> None:
         self._settings = settings
         self._stack = stack
-        self._launchers: dict[Path, Launcher] = {}
+        self._launchers: dict[EngineSpec, Launcher] = {}
 
     async def locate(self) -> Endpoint:
         """Find or start the engine. Raises BackendError."""
@@ -104,22 +104,28 @@ class Locator:
                 return endpoint
             case Nano():
                 path = await anyio.to_thread.run_sync(ensure_nano, abandon_on_cancel=True)
-                return await (await self._launcher(path, NANO_CONTEXT)).locate()
+                # So small that a second thread would only wait for the first.
+                return await self._start(EngineSpec(path, NANO_CONTEXT, threads=1))
             case Local(path):
-                context = self._settings.context or DEFAULT_CONTEXT
-                return await (await self._launcher(path, context)).locate()
+                settings = self._settings
+                return await self._start(
+                    EngineSpec(
+                        path,
+                        settings.context or DEFAULT_CONTEXT,
+                        settings.parallel,
+                        settings.batch,
+                        settings.ubatch,
+                        settings.port,
+                    )
+                )
             case _:
                 assert_never(found)
 
-    async def _launcher(self, path: Path, context: int) -> Launcher:
-        if path not in self._launchers:
-            settings = self._settings
-            spec = EngineSpec(
-                path, context, settings.parallel, settings.batch, settings.ubatch, settings.port
-            )
-            launcher = Launcher(spec, keepalive=settings.keepalive)
-            self._launchers[path] = await self._stack.enter_async_context(launcher)
-        return self._launchers[path]
+    async def _start(self, spec: EngineSpec) -> Endpoint:
+        if spec not in self._launchers:
+            launcher = Launcher(spec, keepalive=self._settings.keepalive)
+            self._launchers[spec] = await self._stack.enter_async_context(launcher)
+        return await self._launchers[spec].locate()
 
 
 def configure_logging(settings: Settings) -> None:

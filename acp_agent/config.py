@@ -49,6 +49,8 @@ class Source(NamedTuple):
     must: str = ""
 
 
+LARGEST_CONTEXT = 131_072  # what gpt-oss was trained for
+
 Rule = tuple[Callable[[Any], bool], str]
 
 
@@ -62,6 +64,10 @@ def _at_least(low: float) -> Rule:
 
 def _is_address(value: Any) -> bool:
     return value.startswith(("http://", "https://"))
+
+
+def _is_context(value: Any) -> bool:
+    return 0 <= value <= LARGEST_CONTEXT
 
 
 def _is_port(value: Any) -> bool:
@@ -86,7 +92,7 @@ SOURCES: dict[str, Source] = {
     "engine_key": Source(("GPT_OSS_API_KEY",)),
     "model_path": Source(("GPT_OSS_GGUF_MODEL_PATH", "GPT_OSS_MODEL_PATH")),
     "model_dir": Source(("GPT_OSS_MODEL_DIR",)),
-    "context": Source(("GPT_OSS_CTX",), *_at_least(0)),
+    "context": Source(("GPT_OSS_CTX",), _is_context, f"0 to {LARGEST_CONTEXT}"),
     "batch": Source(("GPT_OSS_BATCH",), *_at_least(0)),
     "ubatch": Source(("GPT_OSS_UBATCH",), *_at_least(0)),
     "parallel": Source(("GPT_OSS_PARALLEL",), *_at_least(1)),

@@ -10,11 +10,11 @@ import select
 import socket
 import threading
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
-from bench_wire import RECEIVE, SECONDS, Address, Json, Server, events_in, read_request
+from bench_wire import RECEIVE, SECONDS, Address, Json, Server, event_in, read_request
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,24 +87,20 @@ def _relay(notes: Recorder, client: socket.socket) -> None:
     with socket.create_connection(notes.engine.target, SECONDS) as engine:
         engine.sendall(head.encode("latin-1") + b"\r\n\r\n" + body)
         answer = _relayed(client, engine)
-    if head.startswith("POST /completion") and answer is not None:
-        events = [event for line in answer.split(b"\n") if (event := events_in(line))]
+    if head.startswith("POST /completion"):
+        events = [event for line in answer.split(b"\n") if (event := event_in(line))]
         if events and events[-1].get("stop"):
             notes.note(Noted(body, json.loads(body), events[-1]))
 
 
-def _relayed(client: socket.socket, engine: socket.socket) -> bytes | None:
-    """Pass the answer on and return it, None if the client did not stay for it."""
+def _relayed(client: socket.socket, engine: socket.socket) -> bytes:
+    """Pass the answer on until one side leaves, and return what was passed on."""
     answer = bytearray()
-    try:
-        while True:
-            ready = select.select([client, engine], [], [], SECONDS)[0]
-            if engine not in ready:
-                return None  # the client says nothing more, unless it leaves
-            data = engine.recv(RECEIVE)
-            if not data:
-                return bytes(answer)
-            answer += data
+    while engine in select.select([client, engine], [], [], SECONDS)[0]:
+        data = engine.recv(RECEIVE)
+        if not data:
+            break
+        answer += data
+        with suppress(BrokenPipeError, ConnectionResetError):  # it may leave at the last event
             client.sendall(data)
-    except (BrokenPipeError, ConnectionResetError):
-        return None
+    return bytes(answer)

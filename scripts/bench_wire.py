@@ -108,7 +108,7 @@ def read_request(connection: socket.socket) -> tuple[str, bytes]:
     return head.decode("latin-1"), b"".join(parts)
 
 
-def events_in(line: bytes) -> Json | None:
+def event_in(line: bytes) -> Json | None:
     """Return the event on a line of a stream, None if there is none."""
     # Each event comes as one chunk, so lines that are chunk sizes can simply be passed over.
     return json.loads(line[5:]) if line.startswith(b"data:") else None
@@ -120,7 +120,7 @@ def _events(connection: socket.socket) -> Generator[Arrival]:
         at = time.monotonic()
         *lines, rest = (rest + data).split(b"\n")
         for line in lines:
-            if (event := events_in(line)) is not None:
+            if (event := event_in(line)) is not None:
                 yield Arrival(at, event)
 
 

@@ -70,7 +70,7 @@ def test_a_wrong_value_in_the_file_names_the_setting_and_the_file(
     ("variable", "value", "message"),
     [
         ("GPT_OSS_CTX", "many", "GPT_OSS_CTX: context must be a number, not 'many'"),
-        ("GPT_OSS_CTX", "-1", "GPT_OSS_CTX: context must be 0 or more, not -1"),
+        ("GPT_OSS_CTX", "-1", "GPT_OSS_CTX: context must be 0 to 131072, not -1"),
         ("GPT_OSS_URL", "localhost:8000", "GPT_OSS_URL: engine_url must be an http:// or"),
         ("GPT_OSS_KEEPALIVE_SECS", "nan", "GPT_OSS_KEEPALIVE_SECS: keepalive must be 0 or more"),
     ],

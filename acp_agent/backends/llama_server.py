@@ -12,7 +12,7 @@ from contextlib import aclosing, asynccontextmanager
 import anyio
 import anyio.to_thread
 
-from acp_agent.backends import http1
+from acp_agent.backends import http
 from acp_agent.backends.endpoint import Endpoint, Locate
 from acp_agent.backends.llama_wire import (
     EventStream,
@@ -124,7 +124,7 @@ class LlamaServer:
         while True:
             endpoint = await self._found()
             try:
-                async with http1.request(
+                async with http.request(
                     "POST", endpoint.at("/completion"), key=endpoint.key, body=body
                 ) as response:
                     if response.status == 200:
@@ -135,14 +135,14 @@ class LlamaServer:
                     answer = await response.read()
                 if not is_loading(response.status, answer):
                     raise failure(endpoint.url, response.status, answer)
-            except (http1.HttpError, EngineUnauthorized) as error:
+            except (http.HttpError, EngineUnauthorized) as error:
                 again = await self._recover(endpoint, error, again)
                 continue
             yield EngineLoading(LOADING)
             await self._get_loaded("/health")
 
     async def _events(
-        self, endpoint: Endpoint, response: http1.Response
+        self, endpoint: Endpoint, response: http.Response
     ) -> AsyncGenerator[EngineEvent]:
         if not response.headers.get("content-type", "").startswith("text/event-stream"):
             raise mismatch(endpoint.url, "it answered a completion request with no stream")
@@ -187,7 +187,7 @@ class LlamaServer:
                 if status == 200 or is_loading(status, body):
                     return status, body
                 raise failure(endpoint.url, status, body)
-            except (http1.HttpError, EngineUnauthorized) as error:
+            except (http.HttpError, EngineUnauthorized) as error:
                 again = await self._recover(endpoint, error, again)
 
     async def _no_props(self) -> EngineMismatch:
@@ -203,8 +203,8 @@ class LlamaServer:
 
         Nothing is asked twice once an answer has begun, so nothing is ever said twice.
         """
-        dropped = isinstance(error, http1.Dropped) and not error.answered
-        if again and (dropped or isinstance(error, http1.Refused | EngineUnauthorized)):
+        dropped = isinstance(error, http.Dropped) and not error.answered
+        if again and (dropped or isinstance(error, http.Refused | EngineUnauthorized)):
             self._endpoint = self._context_size = None
             if await self._found() != endpoint or dropped:
                 return False
@@ -214,7 +214,7 @@ class LlamaServer:
 async def _quickly_get(endpoint: Endpoint, path: str) -> tuple[int, bytes]:
     try:
         with anyio.fail_after(QUICK_SECONDS):
-            async with http1.request("GET", endpoint.at(path), key=endpoint.key) as response:
+            async with http.request("GET", endpoint.at(path), key=endpoint.key) as response:
                 return response.status, await response.read()
     except TimeoutError:
         raise EngineUnavailable(
@@ -224,16 +224,16 @@ async def _quickly_get(endpoint: Endpoint, path: str) -> tuple[int, bytes]:
 
 def _meaning(endpoint: Endpoint, error: Exception) -> Exception:
     match error:
-        case http1.Refused():
+        case http.Refused():
             return EngineUnavailable(
                 f"nothing answers at {endpoint.url} ({error}); start the engine there,"
                 " or unset GPT_OSS_URL to let acp-agent start one"
             )
-        case http1.Dropped(answered=True):
+        case http.Dropped(answered=True):
             return StreamDropped("the connection to the engine broke off in mid-answer")
-        case http1.Dropped():
+        case http.Dropped():
             return EngineFailed(f"the engine at {endpoint.url} closed the connection unanswered")
-        case http1.NotHttp():
+        case http.NotHttp():
             return mismatch(endpoint.url, str(error))
         case _:
             return error

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import IO, Literal
 
@@ -29,12 +29,13 @@ class EngineSpec:
     batch: int = 0
     ubatch: int = 0
     port: int = 0
+    threads: int = 0
 
     def digest(self) -> str:
         """Return a short name for this spec and the file as it is now. Raises OSError."""
         path = self.model.resolve()
         file = path.stat()
-        numbers = (self.context, self.parallel, self.batch, self.ubatch, self.port)
+        numbers = tuple(value for value in astuple(self) if isinstance(value, int))
         parts = (str(path), file.st_size, file.st_mtime_ns, *numbers)
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 

@@ -47,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.batch,
         options.ubatch,
         options.port,
+        options.threads,
     )
     return serve(spec, home, options.log, options.keepalive)
 
@@ -101,6 +102,8 @@ def _llama(spec: EngineSpec, port: int, key: str) -> object:
     params.n_ctx, params.n_parallel = spec.context, spec.parallel
     params.n_batch = spec.batch or params.n_batch
     params.n_ubatch = spec.ubatch or params.n_ubatch
+    if spec.threads:
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = spec.threads
     params.ui, params.offline, params.endpoint_slots = False, True, True
     return xllamacpp.Server(params)
 
@@ -155,7 +158,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--home", type=Path, required=True, help="directory of state and locks")
     parser.add_argument("--log", type=Path, required=True, help="the file that stderr goes to")
     parser.add_argument("--model", type=Path, required=True, help="a GGUF file")
-    for name in ("--context", "--batch", "--ubatch", "--port"):
+    for name in ("--context", "--batch", "--ubatch", "--port", "--threads"):
         parser.add_argument(name, type=int, default=0)
     parser.add_argument("--parallel", type=int, default=1)
     parser.add_argument("--keepalive", type=float, default=60.0, help="seconds without users")

@@ -14,7 +14,7 @@ from typing import Self
 
 import anyio
 
-from acp_agent.backends import http1
+from acp_agent.backends import http
 from acp_agent.backends.endpoint import Endpoint
 from acp_agent.engine.home import EngineHome, EngineSpec, EngineState, Lock, LockName
 from acp_agent.engine.last_words import explain
@@ -149,6 +149,7 @@ class Launcher:
             "batch": spec.batch,
             "ubatch": spec.ubatch,
             "port": spec.port,
+            "threads": spec.threads,
             "keepalive": self._keepalive,
         }
         flags = [part for name, value in values.items() for part in (f"--{name}", str(value))]
@@ -180,9 +181,9 @@ async def _answers(state: EngineState) -> bool:
 
 async def _is_llama(state: EngineState) -> bool:
     try:
-        async with http1.request("GET", state.url + "/v1/models", key=state.key) as response:
+        async with http.request("GET", state.url + "/v1/models", key=state.key) as response:
             return response.status in (200, 503)
-    except http1.HttpError:
+    except http.HttpError:
         return False
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import anyio
 
-from acp_agent.backends import http1
+from acp_agent.backends import http
 from acp_agent.backends.endpoint import Endpoint
 
 PATIENCE = 0.5
@@ -14,8 +14,8 @@ async def answers(endpoint: Endpoint) -> bool:
     """Tell whether a llama.cpp server answers, be it ready, loading, or wanting another key."""
     with anyio.move_on_after(PATIENCE):
         try:
-            async with http1.request("GET", endpoint.at("/health")) as response:
+            async with http.request("GET", endpoint.at("/health")) as response:
                 return response.status in (200, 503)
-        except http1.HttpError:
+        except http.HttpError:
             return False
     return False

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from acp_agent.backends import http1
+from acp_agent.backends import http
 from acp_agent.backends.endpoint import Endpoint, fixed
 from acp_agent.backends.llama_server import LlamaServer
 from acp_agent.backends.llama_wire import completion_body
@@ -32,7 +32,7 @@ def adapter(engine: Endpoint) -> LlamaServer:
 
 
 async def ask(engine: Endpoint, method: str, path: str, body: bytes | None = None) -> Any:
-    async with http1.request(method, engine.at(path), key=engine.key, body=body) as response:
+    async with http.request(method, engine.at(path), key=engine.key, body=body) as response:
         return json.loads(await response.read())
 
 

@@ -203,7 +203,7 @@ async def test_nothing_that_listens_names_the_address_and_what_to_do(nowhere: En
         answer(200, "<html>hello</html>"),
         answer(500, "<html>oops</html>"),
         answer(302, ""),
-        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
         b"\x00\x00\x00",
         b"HTTP/9 what\r\n\r\n",
         events("data: [DONE]\n\n"),

@@ -13,7 +13,6 @@ from subprocess import DEVNULL, PIPE
 import anyio
 import pytest
 from acp import RequestError
-from anyio.streams.buffered import BufferedByteReceiveStream
 
 from acp_agent.app import NANO_LABEL
 from scripts.nano_dialogues import COUNT, HELLO
@@ -87,37 +86,51 @@ async def test_end_of_input_in_mid_turn_ends_the_agent(world: Env, workspace: Pa
         assert running(below) == set()
 
 
+class Pipe:
+    """The agent's stdout as a bare file descriptor, which can really be closed."""
+
+    def __init__(self) -> None:
+        self._ours, self.theirs = os.pipe()
+        self._rest = b""
+
+    async def line_with(self, word: bytes) -> bytes:
+        """Read up to the next line that holds `word`, and return it."""
+        with anyio.fail_after(PATIENCE):
+            while True:
+                line, end, rest = self._rest.partition(b"\n")
+                if not end:
+                    await anyio.wait_readable(self._ours)
+                    self._rest += os.read(self._ours, 65536)
+                    continue
+                self._rest = rest
+                if word in line:
+                    return line
+
+    def close(self) -> None:
+        anyio.notify_closing(self._ours)
+        os.close(self._ours)
+
+
 async def test_editor_that_closes_our_stdout_ends_the_agent(world: Env, workspace: Path) -> None:
-    frames: list[Json] = [
-        {"id": 1, "method": "initialize", "params": {"protocolVersion": 1}},
-        {"id": 2, "method": "session/new", "params": {"cwd": str(workspace), "mcpServers": []}},
-    ]
-    process = await anyio.open_process(
-        [*SERVE, "--demo"], stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=world, cwd=workspace
-    )
-    async with process:
+    def frame(number: int, method: str, params: Json) -> bytes:
+        request: Json = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+        return json.dumps(request).encode() + b"\n"
+
+    out = Pipe()
+    async with await anyio.open_process(
+        [*SERVE, "--demo"], stdin=PIPE, stdout=out.theirs, stderr=DEVNULL, env=world, cwd=workspace
+    ) as process:
+        os.close(out.theirs)
         assert process.stdin is not None
-        assert process.stdout is not None
-        lines = BufferedByteReceiveStream(process.stdout)
-
-        async def ask(frame: Json) -> None:
-            assert process.stdin is not None
-            await process.stdin.send(json.dumps({"jsonrpc": "2.0", **frame}).encode() + b"\n")
-
-        async def said(word: bytes) -> bytes:
-            with anyio.fail_after(PATIENCE):
-                while word not in (line := await lines.receive_until(b"\n", 1 << 24)):
-                    pass
-            return line
-
-        for frame in frames:
-            await ask(frame)
-        session_id = json.loads(await said(b'"sessionId"'))["result"]["sessionId"]
-        text = [{"type": "text", "text": "count forever"}]
-        prompt: Json = {"sessionId": session_id, "prompt": text}
-        await ask({"id": 3, "method": "session/prompt", "params": prompt})
-        await said(b"agent_message_chunk")
-        await process.stdout.aclose()
+        await process.stdin.send(frame(1, "initialize", {"protocolVersion": 1}))
+        params: Json = {"cwd": str(workspace), "mcpServers": []}
+        await process.stdin.send(frame(2, "session/new", params))
+        session_id = json.loads(await out.line_with(b'"sessionId"'))["result"]["sessionId"]
+        prompt = [{"type": "text", "text": "count forever"}]
+        params = {"sessionId": session_id, "prompt": prompt}
+        await process.stdin.send(frame(3, "session/prompt", params))
+        await out.line_with(b"agent_message_chunk")
+        out.close()
         with anyio.fail_after(AT_ONCE):
             assert await process.wait() == 0
 

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import anyio
 import pytest
@@ -29,6 +30,9 @@ from tests.protocol.harness import (
     new_agent,
     say_hello,
 )
+
+
+ROOT = Path(__file__).parents[2]
 
 
 def request(request_id: int, method: str, **params: object) -> Json:
@@ -187,22 +191,29 @@ async def test_connection_goes_on_where_the_opening_ended() -> None:
         opened = handed_over(new_agent(), wire)
         os.write(to_agent, b'"method":"nope"}\n')
         os.close(to_agent)
+        ready = anyio.Event()
+
+        async def on_ready() -> None:
+            ready.set()
+
         with anyio.fail_after(5):
-            await serve_connection(opened, make_session)
+            await serve_connection(opened, make_session, on_ready)
+        assert ready.is_set()
         ids = [frame.get("id", "update") for frame in answers(from_agent)]
         assert ids[:2] == [1, 2]
         assert sorted(map(str, ids[2:])) == ["3", "4", "update"]
 
 
-HEAVY = frozenset(
-    ["acp_agent.events", "acp_agent.ports", "anyio", "asyncio", "dataclasses", "inspect", "logging", "pydantic", "socket", "subprocess", "threading"]
-)
+HEAVY = {
+    *("acp_agent.events", "acp_agent.ports", "anyio", "asyncio", "dataclasses", "inspect"),
+    *("logging", "pydantic", "socket", "subprocess", "threading"),
+}
 
 
 def test_opening_loads_nothing_heavy() -> None:
     code = "import sys, acp_agent.config, acp_agent.protocol.opening; print(*sys.modules)"
     loaded = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        [sys.executable, "-S", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert HEAVY & set(loaded.stdout.split()) == set()
 
