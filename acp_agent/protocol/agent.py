@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from acp_agent.agent.options import SessionOptions
 from acp_agent.errors import (
+    INVALID_PARAMS,
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
-    RESOURCE_NOT_FOUND,
     RpcError,
 )
 from acp_agent.protocol.jsonrpc import Object, Request
@@ -91,7 +91,7 @@ class Agent:
         """Return the session that the params name."""
         session = self.sessions.get(params.text("sessionId"))
         if session is None:
-            raise RpcError(RESOURCE_NOT_FOUND, f"{params.where}: sessionId names no open session")
+            raise RpcError(INVALID_PARAMS, f"{params.where}: sessionId names no open session")
         return session
 
     def _initialize(self, params: Fields) -> Reply:

@@ -10,7 +10,7 @@ import os
 import sys
 from asyncio.subprocess import Process  # the SDK is asyncio's; this is only its type
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -306,18 +306,26 @@ async def open_agent(
     """Start and initialize the agent; at the end, look at what SDK and agent complained about."""
     editor = editor or Editor()
     with TemporaryFile() as log:
-        async with spawn_agent_process(
-            editor,
-            *command,
-            *flags,
-            env=env,
-            cwd=cwd or Path(env["HOME"]),
-            transport_kwargs={"stderr": log.fileno(), "limit": FRAME_LIMIT},
-            observers=[editor.observe],
-        ) as (connection, process):
+        stack = AsyncExitStack()
+        try:
+            connection, process = await stack.enter_async_context(
+                spawn_agent_process(
+                    editor,
+                    *command,
+                    *flags,
+                    env=env,
+                    cwd=cwd or Path(env["HOME"]),
+                    transport_kwargs={"stderr": log.fileno(), "limit": FRAME_LIMIT},
+                    observers=[editor.observe],
+                )
+            )
             with anyio.fail_after(PATIENCE):
                 await connection.initialize(1, editor.capabilities)
             yield Agent(connection, process, editor)
+        finally:
+            # The SDK would leave the process alone if the test were cancelled here.
+            with anyio.CancelScope(shield=True):
+                await stack.aclose()
         log.seek(0)
         complaints = log.read().decode()
     assert "Traceback" not in complaints, complaints

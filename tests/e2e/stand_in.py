@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -121,10 +121,12 @@ async def stand_in(
     standing = StandIn(url, answers, always, loading)
 
     async def serve(stream: SocketStream) -> None:
-        async with stream:
-            path, key, body = await _request(stream)
-            standing.keys.add(key)
-            await stream.send(standing.respond(path, json.loads(body) if body else {}))
+        # The agent hangs up when it has changed its mind, as it does with what it reads ahead.
+        with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+            async with stream:
+                path, key, body = await _request(stream)
+                standing.keys.add(key)
+                await stream.send(standing.respond(path, json.loads(body) if body else {}))
 
     async with listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, serve)

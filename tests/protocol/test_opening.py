@@ -31,7 +31,6 @@ from tests.protocol.harness import (
     say_hello,
 )
 
-
 ROOT = Path(__file__).parents[2]
 
 

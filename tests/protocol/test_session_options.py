@@ -69,7 +69,7 @@ async def test_setting_what_is_set_already_updates_nothing() -> None:
 
 
 WRONG_OPTION: list[tuple[Json, int, str]] = [
-    ({"sessionId": "nope"}, -32002, "sessionId names no open session"),
+    ({"sessionId": "nope"}, -32602, "sessionId names no open session"),
     ({}, -32602, "sessionId must be a string"),
     ({"configId": "color"}, -32602, "configId must be one of mode, model, effort, approvals"),
     ({"configId": None}, -32602, "configId must be one of mode, model, effort, approvals"),

@@ -106,7 +106,7 @@ async def test_prompt_to_an_unknown_session_is_not_found() -> None:
         await client.open()
         params = {"sessionId": "nope", "prompt": [{"type": "text", "text": "x"}]}
         assert await client.error("session/prompt", params) == (
-            -32002,
+            -32602,
             "session/prompt: sessionId names no open session",
         )
 

@@ -217,7 +217,7 @@ async def test_close_in_mid_turn_answers_cancelled_and_then_the_close() -> None:
         ]
         assert client.sessions[0].closed
         error = await client.error("session/close", {"sessionId": session})
-        assert error == (-32002, "session/close: sessionId names no open session")
+        assert error == (-32602, "session/close: sessionId names no open session")
 
 
 async def test_close_before_any_prompt_is_answered() -> None:
@@ -225,7 +225,7 @@ async def test_close_before_any_prompt_is_answered() -> None:
         session = await client.open()
         assert await client.result("session/close", {"sessionId": session}) == {}
         params = {"sessionId": session, "prompt": [{"type": "text", "text": "x"}]}
-        assert (await client.error("session/prompt", params))[0] == -32002
+        assert (await client.error("session/prompt", params))[0] == -32602
 
 
 async def test_cancel_request_on_a_close_answers_with_an_error() -> None:
