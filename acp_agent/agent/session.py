@@ -119,14 +119,17 @@ class Session:
             limits=self._limits,
             label=voice.label,
         )
+        stop: StopReason | None = None
         try:
-            return await turn.run()
+            stop = await turn.run()
         except TurnCancelled:
-            return "cancelled"
+            stop = "cancelled"
         finally:
             with anyio.move_on_after(CLEAN_UP_SECONDS, shield=True):
                 self._history.close_open_calls()
                 await calls.fail_open_calls()
+            logger.info("turn of %s: %s", self.id, stop or "broken off")
+        return stop
 
     def _request(self) -> ModelRequest:
         voice = self._voice(self._options["model"])

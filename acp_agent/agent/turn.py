@@ -46,6 +46,8 @@ class Limits:
 
 DEFAULT_LIMITS = Limits()
 
+LONG_READ = 2_000  # tokens that a laptop takes seconds to read
+
 
 class Turn:
     """A turn from the user's message to its stop reason."""
@@ -70,6 +72,7 @@ class Turn:
         self._emit = emit
         self._limits = limits
         self._label = label
+        self._reading = -1
 
     async def run(self) -> StopReason:
         """Run to the stop reason. Raises BackendError; what was said until then is kept."""
@@ -131,11 +134,19 @@ class Turn:
             case EngineLoading(text):
                 await self._emit(Noticed(text))
             case PromptProgress(processed, _, total):
-                logger.debug("prompt read: %d of %d tokens", processed, total)
+                await self._tell_reading(number, total - processed)
             case StepEnded():
                 pass
 
+    async def _tell_reading(self, number: int, tokens: int) -> None:
+        """Say once per model call why the first word takes its time, where it does."""
+        if tokens >= LONG_READ and self._reading != number:
+            self._reading = number
+            await self._emit(Noticed(f"reading {tokens:,} tokens of context"))
+
     async def _measure(self, step: ModelStep, ended: StepEnded) -> None:
+        if step.repairs:
+            logger.warning("repaired what the model wrote: %s", "; ".join(step.repairs))
         timings = ended.timings
         prompt = timings.cached_tokens + timings.prompt_tokens
         await self._emit(

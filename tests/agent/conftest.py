@@ -115,8 +115,9 @@ def stage(tmp_path: Path, home: Path) -> MakeStage:
         label: str = "",
         toolbox: Toolbox | None = None,
         again: bool = False,
+        engine: ScriptedEngine | None = None,
     ) -> Stage:
-        engine = ScriptedEngine.of(*steps, again=again)
+        engine = engine or ScriptedEngine.of(*steps, again=again)
         editor = AnsweringEditor(*answers)
         voice = Voice(HarmonyModel(engine), label=label)
         options = session_options(

@@ -264,6 +264,15 @@ async def test_weights_that_are_not_gpt_oss_are_named_once_in_every_answer(
     assert play.text() == "nano: I look.Done."
 
 
+async def test_malformed_output_is_repaired_and_logged(
+    stage: MakeStage, caplog: pytest.LogCaptureFixture
+) -> None:
+    play = stage([Raw("<|channel|>final<|channel|>final<|message|>Well.<|return|>")])
+    assert await play.prompt() == "end_turn"
+    assert play.text() == "Well."
+    assert "repaired what the model wrote" in caplog.text
+
+
 async def test_reasoning_alone_is_no_answer(stage: MakeStage) -> None:
     mute = [Raw("<|channel|>analysis<|message|>Hm.<|end|>")]
     play = stage(mute, again=True, limits=Limits(bad_calls=2))
