@@ -119,16 +119,19 @@ class Session:
             limits=self._limits,
             label=voice.label,
         )
-        stop: StopReason | None = None
+        stop: StopReason = "cancelled"  # unless it comes to another end
         try:
             stop = await turn.run()
         except TurnCancelled:
-            stop = "cancelled"
+            pass
+        except BackendError as error:
+            logger.warning("turn of %s: %s", self.id, error)
+            raise
         finally:
             with anyio.move_on_after(CLEAN_UP_SECONDS, shield=True):
                 self._history.close_open_calls()
                 await calls.fail_open_calls()
-            logger.info("turn of %s: %s", self.id, stop or "broken off")
+        logger.info("turn of %s: %s", self.id, stop)
         return stop
 
     def _request(self) -> ModelRequest:

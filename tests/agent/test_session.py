@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
 import anyio
 import pytest
 
 from acp_agent.agent.turn import Limits
 from acp_agent.backends.script import (
+    Answer,
     Begin,
     Drop,
     Invoke,
@@ -17,6 +21,7 @@ from acp_agent.backends.script import (
     Say,
     Think,
 )
+from acp_agent.backends.scripted import ScriptedEngine
 from acp_agent.errors import ContextOverflow, StreamDropped
 from acp_agent.events import (
     Diff,
@@ -27,7 +32,7 @@ from acp_agent.events import (
     ToolCallUpdated,
     UsageUpdated,
 )
-from acp_agent.ports import ToolSpec
+from acp_agent.ports import EngineEvent, PromptProgress, Sampling, ToolSpec
 from acp_agent.tools.base import Prepared
 from tests.agent.conftest import MakeStage
 
@@ -277,6 +282,29 @@ async def test_reasoning_alone_is_no_answer(stage: MakeStage) -> None:
     mute = [Raw("<|channel|>analysis<|message|>Hm.<|end|>")]
     play = stage(mute, again=True, limits=Limits(bad_calls=2))
     assert await play.prompt() == "max_turn_requests"
+
+
+class SlowReader(ScriptedEngine):
+    """An engine that says how it reads its prompt."""
+
+    @asynccontextmanager
+    async def stream(
+        self, prompt: Sequence[int], sampling: Sampling
+    ) -> AsyncGenerator[AsyncIterator[EngineEvent]]:
+        async def reading(events: AsyncIterator[EngineEvent]) -> AsyncIterator[EngineEvent]:
+            for processed in (2_048, 4_096, 9_000):
+                yield PromptProgress(processed, 0, 9_500)
+            async for event in events:
+                yield event
+
+        async with super().stream(prompt, sampling) as events:
+            yield reading(events)
+
+
+async def test_a_long_wait_for_the_first_word_is_explained_once(stage: MakeStage) -> None:
+    play = stage(engine=SlowReader([Answer([DONE])]))
+    await play.prompt()
+    assert play.of(Noticed) == [Noticed("reading 7,452 tokens of context")]
 
 
 class BrokenToolbox:
