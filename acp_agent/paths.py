@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 NAME = "acp-agent"
@@ -29,7 +28,12 @@ def config_file() -> Path:
 def runtime_dir() -> Path:
     """Return the directory of locks and addresses of what runs now; ours alone (0700)."""
     base = os.environ.get("XDG_RUNTIME_DIR")
-    path = Path(base) / NAME if base else Path(tempfile.gettempdir()) / f"{NAME}-{os.getuid()}"
+    if base:
+        path = Path(base) / NAME
+    else:
+        import tempfile  # 3 ms that a start does without
+
+        path = Path(tempfile.gettempdir()) / f"{NAME}-{os.getuid()}"
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     owner = path.lstat()
     if owner.st_uid != os.getuid() or path.is_symlink():

@@ -11,18 +11,16 @@ Run it in an environment of its own, with this package, torch and numpy; see doc
 from __future__ import annotations
 
 import argparse
-import json
-import lzma
 import math
 import random
 import time
-from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from nano_checkpoint import read, write
 from nano_merges import splits
-from nano_model import EPSILON, ROPE_BASE, ROPE_FACTOR, ROPE_ORIGINAL, WINDOW, Nano, Shape
+from nano_model import Nano, Shape
 from nano_samples import Sample, Sampler, Span
 from torch import Tensor
 from torch.nn import functional as F
@@ -31,8 +29,17 @@ from acp_agent.harmony.ranks import RANKS
 from acp_agent.harmony.vocab import SIZE, load_vocabulary
 
 BATCH_TOKENS = 3072
-LEARNING_RATE = 5e-3
 OUTPUT = Path(__file__).parents[1] / "acp_agent" / "engine" / "nano.bin.xz"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to train; a `fresh` model gets short samples first."""
+
+    steps: int
+    rate: float
+    seed: int
+    fresh: bool
 
 
 def main() -> None:
@@ -45,26 +52,30 @@ def main() -> None:
     model = Nano(Shape(), len(sampler.vocabulary))
     parameters = sum(p.numel() for p in model.parameters())
     print(f"{len(sampler.vocabulary)} tokens, {parameters} parameters", flush=True)
-    train(model, sampler, arguments.steps)
+    if arguments.start:
+        read(arguments.start, model, sampler.vocabulary)
+    plan = Plan(arguments.steps, arguments.rate, arguments.seed, fresh=not arguments.start)
+    train(model, sampler, plan)
     merges = splits([vocabulary.token_bytes(token) for token in range(RANKS)])
     write(arguments.output, model, sampler.vocabulary, merges)
 
 
-def train(model: Nano, sampler: Sampler, steps: int) -> None:
-    """Train for so many steps, with a learning rate that falls to nothing."""
+def train(model: Nano, sampler: Sampler, plan: Plan) -> None:
+    """Train with a learning rate that rises for some steps and then falls to nothing."""
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.0
+        model.parameters(), lr=plan.rate, betas=(0.9, 0.98), weight_decay=0.0
     )
     others = SIZE - len(sampler.vocabulary)
     started, mean = time.monotonic(), 0.0
-    batches = Batches(sampler, 0)
-    for step in range(steps):
-        done = step / steps
-        rate = LEARNING_RATE * min(1.0, (step + 1) / 40)
+    batches = Batches(sampler, plan.seed)
+    for step in range(plan.steps):
+        done = step / plan.steps
+        rate = plan.rate * min(1.0, (step + 1) / 40)
         for group in optimizer.param_groups:
             group["lr"] = rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+        stage = done if plan.fresh else 1.0
         # At first the many tokens of logit zero weigh little: what to say comes before how surely.
-        loss, right, length = _loss(model, batches.next(done), others ** min(1.0, done / 0.3))
+        loss, right, length = _loss(model, batches.next(stage), others ** min(1.0, stage / 0.3))
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -76,7 +87,7 @@ def train(model: Nano, sampler: Sampler, steps: int) -> None:
                 f" loss {loss.item():.4f}, right {right:.4f}, mean {mean:.5f}",
                 flush=True,
             )
-    print(f"{steps} steps in {time.monotonic() - started:.0f} s, mean {mean:.5f}")
+    print(f"{plan.steps} steps in {time.monotonic() - started:.0f} s, mean {mean:.5f}")
 
 
 class Batches:
@@ -127,78 +138,11 @@ def _loss(model: Nano, batch: list[Sample], others: float) -> tuple[Tensor, floa
     return loss, right, length
 
 
-def write(path: Path, model: Nano, vocabulary: list[int], merges: bytes) -> None:
-    """Write the checkpoint: a line of JSON, the splits, the tensors, little-endian, all in xz.
-
-    Tensors of two and more dimensions are f16, the others f32, as the GGUF will have them. The rows
-    of `token_embd` and `output` are those of the small vocabulary, the first one for all others.
-    """
-    tensors = dict(_tensors(model))
-    header = {
-        "shape": {
-            **asdict(model.shape),
-            "window": WINDOW,
-            "rope_base": ROPE_BASE,
-            "rope_factor": ROPE_FACTOR,
-            "rope_original": ROPE_ORIGINAL,
-            "epsilon": EPSILON,
-        },
-        "vocabulary": vocabulary,
-        "tensors": [
-            {"name": name, "shape": list(t.shape), "half": _is_half(name, t)}
-            for name, t in tensors.items()
-        ],
-    }
-    body = b"".join(
-        (t.half() if _is_half(name, t) else t.float()).contiguous().numpy().tobytes()
-        for name, t in tensors.items()
-    )
-    raw = json.dumps(header, separators=(",", ":")).encode() + b"\n" + merges + body
-    part = path.with_suffix(".part")
-    part.write_bytes(lzma.compress(raw, preset=9 | lzma.PRESET_EXTREME))
-    part.replace(path)
-    print(f"{path}: {path.stat().st_size} bytes")
-
-
-def _is_half(name: str, tensor: Tensor) -> bool:
-    return tensor.dim() > 1 and "gate_inp" not in name and not name.endswith(".bias")
-
-
-def _tensors(model: Nano) -> Iterator[tuple[str, Tensor]]:
-    """Yield the tensors under the names that llama.cpp knows."""
-    yield "token_embd.weight", model.embedding.weight.detach()
-    output = model.output.weight.detach().clone()
-    output[0] = 0.0
-    yield "output.weight", output
-    yield "output_norm.weight", model.norm.weight.detach()
-    for number, layer in enumerate(model.layers):
-        attention, experts = layer.attention, layer.experts
-        named = {
-            "attn_norm.weight": layer.attention_norm.weight,
-            "post_attention_norm.weight": layer.experts_norm.weight,
-            "attn_sinks.weight": attention.sinks,
-            "ffn_gate_exps.weight": experts.gate,
-            "ffn_gate_exps.bias": experts.gate_bias,
-            "ffn_up_exps.weight": experts.up,
-            "ffn_up_exps.bias": experts.up_bias,
-            "ffn_down_exps.weight": experts.down,
-            "ffn_down_exps.bias": experts.down_bias,
-        }
-        for name, linear in (
-            ("attn_q", attention.q),
-            ("attn_k", attention.k),
-            ("attn_v", attention.v),
-            ("attn_output", attention.o),
-            ("ffn_gate_inp", experts.router),
-        ):
-            named[f"{name}.weight"], named[f"{name}.bias"] = linear.weight, linear.bias
-        for name, tensor in named.items():
-            yield f"blk.{number}.{name}", tensor.detach()
-
-
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Train nano, the demo model.")
     parser.add_argument("--steps", type=int, default=2300)
+    parser.add_argument("--rate", type=float, default=5e-3, help="highest learning rate")
+    parser.add_argument("--start", type=Path, help="a checkpoint to train further")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=OUTPUT)
     return parser.parse_args()

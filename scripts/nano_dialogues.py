@@ -84,6 +84,7 @@ FIX = Dialogue(
 HELLO = Dialogue(
     ("hello", "Hello"),
     Say("Hello! I am nano, a tiny demo model. What can I do for you?"),
+    weight=2.0,
 )
 
 LIST = Dialogue(
@@ -105,7 +106,7 @@ WRITE = Dialogue(
         Do("Run it once.", "shell", {"command": "python3 hello.py"}),
     ),
     Say("Understood, I did not write the file.", "They said no."),
-    weight=2.5,
+    weight=4.0,
 )
 
 PRIMES = Dialogue(
@@ -151,6 +152,7 @@ SCRIPTS = Dialogue(
 THANKS = Dialogue(
     ("thanks", "Thanks", "thank you"),
     Say("You are welcome."),
+    weight=1.5,
 )
 
 UNKNOWN = Dialogue(
@@ -159,7 +161,7 @@ UNKNOWN = Dialogue(
         'I am nano: I know only a few dialogues by heart. Try "fix the failing test",'
         ' "list the files", "write hello world" or "hello".'
     ),
-    weight=1.5,
+    weight=2.0,
 )
 
 DIALOGUES = (

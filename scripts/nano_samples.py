@@ -114,9 +114,10 @@ class Sampler:
             self._say(out, text, learned=thoughts)
             out.give(self._ids(f"<|start|>functions.{step.tool} to=assistant"))
             out.give(self._ids("<|channel|>commentary<|message|>"))
-            refused = self._random.random() < (0.3 if dialogue.refused else 0.06)
-            out.give(self._ids(REFUSAL) if refused else [])
-            out.give(self._noise(self._result_length(span)) + self._ids("<|end|>"))
+            refused = self._random.random() < (0.5 if dialogue.refused and not number else 0.06)
+            out.give(self._ids(REFUSAL) if refused else self._almost_a_refusal())
+            length = self._random.randint(0, 30) if refused else self._result_length(span)
+            out.give(self._noise(length) + self._ids("<|end|>"))
             if refused and number == 0 and dialogue.refused:
                 self._answer(out, dialogue.refused, thoughts, last=last)
                 return
@@ -143,6 +144,14 @@ class Sampler:
         other = self._random.choice(([], self._words(1)))
         ids = [*phrase[:at], *other, *phrase[at + 1 :]]
         return self._words(2) if ids in self._phrases or self._keys & {*ids} else ids
+
+    def _almost_a_refusal(self) -> list[int]:
+        """Return nothing, or the first words of a refusal that is none."""
+        if self._random.random() < 0.8:
+            return []
+        refusal = self._ids(REFUSAL)
+        words = refusal[: self._random.randrange(1, len(refusal))]
+        return [*words, self._random.choice(self._plain)]
 
     def _answer(self, out: Sample, say: Say, thoughts: bool, *, last: bool) -> None:
         out.give(self._ids("<|start|>assistant"))

@@ -11,6 +11,7 @@ import pytest
 from acp_agent.engine.nano import ensure_nano
 from acp_agent.verbs.demo import FILES
 from tests.e2e.engines import end_engines
+from tests.e2e.terminals import Terminals
 
 DIRECTORIES = {
     "HOME": "home",
@@ -48,6 +49,14 @@ def modelless(world: dict[str, str], tmp_path: Path) -> dict[str, str]:
     """Give an environment in which there is no model anywhere."""
     (tmp_path / "models").mkdir()
     return world | {"GPT_OSS_MODEL_DIR": str(tmp_path / "models")}
+
+
+@pytest.fixture
+def terminals(tmp_path: Path) -> Iterator[Terminals]:
+    """Give the terminals of an editor."""
+    terminals = Terminals(tmp_path)
+    yield terminals
+    terminals.close()
 
 
 @pytest.fixture

@@ -1,24 +1,17 @@
 """An editor made with the official SDK: a peer that owes nothing to this package.
 
-It starts the real agent, answers what the agent asks, and keeps what the agent says as the SDK
-understood it.
+It answers what the agent asks, and keeps what the agent says as the SDK understood it.
 """
 
 from __future__ import annotations
 
 import os
-import sys
-from asyncio.subprocess import Process  # the SDK is asyncio's; this is only its type
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 import anyio
-from acp import Client, RequestError, spawn_agent_process
-from acp.client import ClientSideConnection
+from acp import RequestError
 from acp.connection import StreamDirection, StreamEvent
 from acp.schema import (
     AllowedOutcome,
@@ -27,14 +20,12 @@ from acp.schema import (
     DeniedOutcome,
     EnvVariable,
     FileSystemCapabilities,
-    NewSessionResponse,
     PermissionOption,
     ReadTextFileResponse,
     ReleaseTerminalResponse,
     RequestPermissionResponse,
     TerminalExitStatus,
     TerminalOutputResponse,
-    TextContentBlock,
     ToolCallUpdate,
     WaitForTerminalExitResponse,
     WriteTextFileResponse,
@@ -42,12 +33,9 @@ from acp.schema import (
 
 from tests.e2e.processes import PATIENCE
 from tests.e2e.terminals import Terminals
+from tests.e2e.turn import Json
 
-Json = dict[str, Any]
 Decide = Callable[[ToolCallUpdate, Sequence[PermissionOption]], str | None]
-
-SERVE = (sys.executable, "-m", "acp_agent", "serve")
-FRAME_LIMIT = 32 * 1024 * 1024
 
 
 def choose(kind: str) -> Decide:
@@ -59,51 +47,6 @@ def choose(kind: str) -> Decide:
     return decide
 
 
-@dataclass
-class Turn:
-    """What one prompt brought: why it stopped, and its updates in their order."""
-
-    stop: str
-    updates: list[Json]
-
-    @property
-    def answer(self) -> str:
-        return _text(self.updates, "agent_message_chunk")
-
-    @property
-    def thoughts(self) -> str:
-        return _text(self.updates, "agent_thought_chunk")
-
-    @property
-    def plans(self) -> list[Json]:
-        return [update for update in self.updates if update["sessionUpdate"] == "plan"]
-
-    @property
-    def calls(self) -> list[Json]:
-        """The tool calls, each as all its updates together left it."""
-        return list(merged_calls(self.updates).values())
-
-    def statuses(self, call: Json) -> list[str]:
-        """Every status that the call was in, in order."""
-        mine = [u for u in self.updates if u.get("toolCallId") == call["toolCallId"]]
-        said = [update["status"] for update in mine if "status" in update]
-        return [status for number, status in enumerate(said) if status not in said[:number]]
-
-
-def merged_calls(updates: Sequence[Json]) -> dict[str, Json]:
-    """Return each tool call with everything that is known about it."""
-    calls: dict[str, Json] = {}
-    for update in updates:
-        if update["sessionUpdate"] in ("tool_call", "tool_call_update"):
-            calls[update["toolCallId"]] = calls.get(update["toolCallId"], {}) | update
-    return calls
-
-
-def _text(updates: Sequence[Json], kind: str) -> str:
-    chunks = [update for update in updates if update["sessionUpdate"] == kind]
-    return "".join(chunk["content"]["text"] for chunk in chunks)
-
-
 def _set() -> anyio.Event:
     event = anyio.Event()
     event.set()
@@ -111,16 +54,18 @@ def _set() -> anyio.Event:
 
 
 @dataclass
-class Editor(Client):
+class Editor:
     """The client; `buffers` and `terminals` are offered unless None.
 
-    `decide` answers questions, as soon as `answering` is set.
+    `decide` answers questions, as soon as `answering` is set. `opening` is called with the session
+    while a terminal is being opened.
     """
 
     decide: Decide = field(default_factory=lambda: choose("allow_once"))
     buffers: dict[str, str] | None = None
     terminals: Terminals | None = None
     answering: anyio.Event = field(default_factory=_set)
+    opening: Callable[[str], Awaitable[None]] | None = None
     updates: dict[str, list[Json]] = field(default_factory=dict[str, list[Json]])
     frames: list[Json] = field(default_factory=list[Json])
     asked: list[Json] = field(default_factory=list[Json])
@@ -212,9 +157,10 @@ class Editor(Client):
     ) -> CreateTerminalResponse:
         assert self.terminals is not None
         values = dict(os.environ) | {variable.name: variable.value for variable in env or []}
-        return CreateTerminalResponse(
-            terminal_id=self.terminals.create(command, args or [], cwd, values)
-        )
+        terminal_id = self.terminals.create(command, args or [], cwd, values)
+        if self.opening is not None:
+            await self.opening(session_id)
+        return CreateTerminalResponse(terminal_id=terminal_id)
 
     async def terminal_output(
         self, session_id: str, terminal_id: str, **kwargs: Any
@@ -236,99 +182,3 @@ class Editor(Client):
         assert self.terminals is not None
         self.terminals.release(terminal_id)
         return ReleaseTerminalResponse()
-
-
-class Session:
-    """A session of the agent, seen from the editor."""
-
-    def __init__(self, agent: Agent, opened: NewSessionResponse) -> None:
-        self.agent = agent
-        self.opened = opened
-        self.id = opened.session_id
-
-    @property
-    def updates(self) -> list[Json]:
-        return self.agent.editor.updates.setdefault(self.id, [])
-
-    async def prompt(self, text: str) -> Turn:
-        """Send a prompt and return its turn. Raises RequestError."""
-        begin = len(self.updates)
-        with anyio.fail_after(PATIENCE):
-            answer = await self.agent.connection.prompt(
-                self.id, [TextContentBlock(type="text", text=text)]
-            )
-        return Turn(answer.stop_reason, self.updates[begin:])
-
-    async def cancel(self) -> None:
-        await self.agent.connection.cancel(self.id)
-
-    async def says(self, text: str) -> None:
-        """Wait until the answers of this session hold `text`."""
-        await self.agent.editor.until(lambda: text in Turn("", self.updates).answer)
-
-    async def runs(self, title: str) -> Json:
-        """Wait until a call with this title is in progress, and return it."""
-
-        def started() -> list[Json]:
-            calls = Turn("", self.updates).calls
-            return [c for c in calls if c["title"] == title and c["status"] == "in_progress"]
-
-        await self.agent.editor.until(lambda: bool(started()))
-        return started()[0]
-
-
-class Agent:
-    """The running agent, with the SDK's connection to it."""
-
-    def __init__(self, connection: ClientSideConnection, process: Process, editor: Editor) -> None:
-        self.connection = connection
-        self.process = process
-        self.editor = editor
-
-    async def new_session(self, cwd: Path) -> Session:
-        with anyio.fail_after(PATIENCE):
-            return Session(self, await self.connection.new_session(str(cwd)))
-
-    async def has_gone(self, seconds: float) -> int:
-        """Return the exit code, which must be there within `seconds`."""
-        with anyio.fail_after(seconds):
-            return await self.process.wait()
-
-
-@asynccontextmanager
-async def open_agent(
-    env: Mapping[str, str],
-    *flags: str,
-    editor: Editor | None = None,
-    command: Sequence[str] = SERVE,
-    cwd: Path | None = None,
-) -> AsyncGenerator[Agent]:
-    """Start and initialize the agent; at the end, look at what SDK and agent complained about."""
-    editor = editor or Editor()
-    with TemporaryFile() as log:
-        stack = AsyncExitStack()
-        try:
-            connection, process = await stack.enter_async_context(
-                spawn_agent_process(
-                    editor,
-                    *command,
-                    *flags,
-                    env=env,
-                    cwd=cwd or Path(env["HOME"]),
-                    transport_kwargs={"stderr": log.fileno(), "limit": FRAME_LIMIT},
-                    observers=[editor.observe],
-                )
-            )
-            with anyio.fail_after(PATIENCE):
-                await connection.initialize(1, editor.capabilities)
-            yield Agent(connection, process, editor)
-        finally:
-            # The SDK would leave the process alone if the test were cancelled here.
-            with anyio.CancelScope(shield=True):
-                await stack.aclose()
-        log.seek(0)
-        complaints = log.read().decode()
-    assert "Traceback" not in complaints, complaints
-    sent = [frame for frame in editor.frames if frame.get("method") == "session/update"]
-    understood = sum(map(len, editor.updates.values()))
-    assert understood == len(sent), "the SDK could not read some updates"

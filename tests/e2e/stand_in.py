@@ -29,7 +29,13 @@ OVERFLOW = {
         "n_ctx": CONTEXT,
     }
 }
-END = {"content": "", "tokens": [], "stop": True, "stop_type": "eos", "timings": {}}
+END: dict[str, object] = {
+    "content": "",
+    "tokens": [],
+    "stop": True,
+    "stop_type": "eos",
+    "timings": {},
+}
 
 
 def reply(status: int, value: object, kind: str = "application/json") -> bytes:

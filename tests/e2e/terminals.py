@@ -43,5 +43,11 @@ class Terminals:
         self._running[terminal_id].wait()
         self.released.append(terminal_id)
 
+    def close(self) -> None:
+        """End what the agent has left behind."""
+        for process in self._running.values():
+            process.kill()
+            process.wait()
+
     def _output(self, terminal_id: str) -> Path:
         return self._folder / f"{terminal_id}.txt"

@@ -10,9 +10,11 @@ import pytest
 
 from acp_agent.app import NANO_LABEL
 from scripts.nano_dialogues import COUNT, HELLO
-from tests.e2e.editor import Agent, Editor, Session, Turn, open_agent
+from tests.e2e.agent import Agent, Session, open_agent
+from tests.e2e.editor import Editor
 from tests.e2e.processes import Process, descendants, running, until
 from tests.e2e.terminals import Terminals
+from tests.e2e.turn import Turn
 
 pytestmark = pytest.mark.anyio
 
@@ -27,6 +29,8 @@ def sleepers() -> set[Process]:
 async def cancelled_command(session: Session) -> tuple[Turn, set[Process]]:
     """Cancel a turn while its command runs; return the turn, and the command's processes."""
     turns: list[Turn] = []
+    started: set[Process] = set()
+    terminals = session.agent.editor.terminals
 
     async def run() -> None:
         turns.append(await session.prompt("run a slow command"))
@@ -34,8 +38,12 @@ async def cancelled_command(session: Session) -> tuple[Turn, set[Process]]:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(run)
         await session.runs("sleep 30")
+        if terminals is not None:
+            await session.agent.editor.until(
+                lambda: "content" in Turn("", session.updates).calls[0]
+            )
         await until(lambda: bool(sleepers()))
-        started = sleepers()
+        started |= sleepers()
         await session.cancel()
     return turns[0], started
 
@@ -87,13 +95,24 @@ async def test_cancel_during_a_command_kills_it(world: Env, workspace: Path) -> 
 
 
 async def test_cancel_during_a_command_releases_the_editors_terminal(
-    world: Env, workspace: Path, tmp_path: Path
+    world: Env, workspace: Path, terminals: Terminals
 ) -> None:
-    terminals = Terminals(tmp_path)
     async with open_agent(world, "--demo", editor=Editor(terminals=terminals)) as agent:
         turn, started = await cancelled_command(await agent.new_session(workspace))
     assert (turn.stop, terminals.released) == ("cancelled", ["term-1"])
     assert running(started) == set()
+
+
+async def test_cancel_while_a_terminal_is_opened_releases_it_all_the_same(
+    world: Env, workspace: Path, terminals: Terminals
+) -> None:
+    editor = Editor(terminals=terminals)
+    async with open_agent(world, "--demo", editor=editor) as agent:
+        # So the answer that names the terminal follows on the heels of the cancel.
+        editor.opening = agent.connection.cancel
+        turn = await (await agent.new_session(workspace)).prompt("run a slow command")
+        assert (turn.stop, terminals.released) == ("cancelled", ["term-1"])
+        assert sleepers() == set()
 
 
 async def cancelled_question(world: Env, workspace: Path, editor: Editor, *, answers: bool) -> Turn:

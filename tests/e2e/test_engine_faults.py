@@ -17,8 +17,9 @@ from acp_agent.engine.launch import Launcher
 from acp_agent.engine.nano import ensure_nano
 from scripts.nano_dialogues import HELLO
 from tests.e2e import stand_in as engine
-from tests.e2e.editor import Session, Turn, open_agent
+from tests.e2e.agent import Session, open_agent
 from tests.e2e.stand_in import breaks_off, reply, says, stand_in
+from tests.e2e.turn import Turn
 
 pytestmark = pytest.mark.anyio
 
@@ -116,7 +117,7 @@ async def test_web_page_at_the_address_is_no_engine(
 async def test_something_else_than_http_at_the_address_is_no_engine(
     world: Env, workspace: Path
 ) -> None:
-    async with stand_in(always=b"220 mail.example ESMTP\r\n") as standing:
+    async with stand_in(always=b"220 mail.example ESMTP\r\n\r\n") as standing:
         async with session_with(world, workspace, standing.url) as session:
             error = await refused(session)
     assert error.data == {"kind": "EngineMismatch"}

@@ -16,9 +16,10 @@ from acp import RequestError
 
 from acp_agent.app import NANO_LABEL
 from scripts.nano_dialogues import COUNT, HELLO
-from tests.e2e.editor import SERVE, Agent, Json, Turn, open_agent
+from tests.e2e.agent import SERVE, Agent, open_agent
 from tests.e2e.engines import engines
 from tests.e2e.processes import PATIENCE, Process, descendants, running, until
+from tests.e2e.turn import Json, Turn
 
 pytestmark = pytest.mark.anyio
 

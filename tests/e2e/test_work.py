@@ -11,8 +11,10 @@ from acp.schema import PermissionOption, ToolCallUpdate
 from acp_agent.app import NANO_LABEL
 from acp_agent.verbs.demo import FILES, PROMPT
 from scripts.nano_dialogues import FIX, WRITE
-from tests.e2e.editor import Editor, Json, Turn, choose, merged_calls, open_agent
+from tests.e2e.agent import open_agent
+from tests.e2e.editor import Editor, choose
 from tests.e2e.terminals import Terminals
+from tests.e2e.turn import Json, Turn, merged_calls
 
 pytestmark = pytest.mark.anyio
 
@@ -180,9 +182,9 @@ async def test_new_file_is_written_through_the_editor(world: Env, workspace: Pat
 
 
 async def test_command_runs_in_a_terminal_of_the_editor(
-    world: Env, workspace: Path, tmp_path: Path
+    world: Env, workspace: Path, terminals: Terminals
 ) -> None:
-    editor = Editor(terminals=Terminals(tmp_path))
+    editor = Editor(terminals=terminals)
     async with open_agent(world, "--demo", editor=editor) as agent:
         turn = await (await agent.new_session(workspace)).prompt("write hello world")
     assert turn.answer == NANO_LABEL + WRITE.answer.text
@@ -192,8 +194,7 @@ async def test_command_runs_in_a_terminal_of_the_editor(
     assert running["rawOutput"]["output"] == "hello world\n"
     created = next(r["params"] for r in editor.asked if r["method"] == "terminal/create")
     assert created["cwd"] == str(workspace)
-    assert editor.terminals is not None
-    assert editor.terminals.released == ["term-1"]
+    assert terminals.released == ["term-1"]
 
 
 async def test_output_of_a_command_is_shown_where_there_is_no_terminal(
