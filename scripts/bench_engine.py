@@ -28,6 +28,7 @@ GREETINGS = ("hello",) * 8
 THOUGHTS = ("think hard about primes",) * 4
 # A person needs longer between two prompts; the agent reads ahead in the meantime.
 PAUSE = 0.15
+LOAD = 1.5  # for the first prompt: the vocabulary loads beside
 
 
 class Exchange(NamedTuple):
@@ -153,6 +154,7 @@ def _play(
 ) -> tuple[list[Shown], list[Shown]]:
     """Prompt the agent, repeat its request without it, and so on."""
     session, _ = running.new_session()
+    time.sleep(LOAD)
     ours: list[Shown] = []
     bare: list[Shown] = []
     for prompt, exchange in zip(prompts, exchanges, strict=True):
@@ -162,6 +164,7 @@ def _play(
         ours.append(Shown(texts[0][0] - turn.sent, texts[-1][0] - turn.sent))
         time.sleep(PAUSE)
         complete(address, exchange.before.body)
+        time.sleep(PAUSE)
         bare.append(_bare(address, exchange.request.body))
         complete(address, exchange.after.body)
     return ours, bare

@@ -16,7 +16,7 @@ from acp_agent.errors import RESOURCE_NOT_FOUND, RpcError, ToolFailed
 from acp_agent.events import ToolCallUpdated
 from acp_agent.ports import EditorTerminal, PermissionOption, TerminalResult
 from acp_agent.protocol.agent import ClientCapabilities
-from acp_agent.protocol.connection import Connection, ConnectionClosed
+from acp_agent.protocol.connection import Connection, ConnectionClosed, Late
 from acp_agent.protocol.convert import tool_call_update
 from acp_agent.protocol.jsonrpc import Object
 
@@ -59,7 +59,7 @@ class ClientEditor:
             "env": [{"name": name, "value": value} for name, value in env.items()],
             "outputByteLimit": output_limit,
         }
-        answer = await self.call("terminal/create", params)
+        answer = await self.call("terminal/create", params, late=self._release_unwanted)
         terminal = ClientTerminal(self, _text(answer, "terminalId", "terminal/create"))
         try:
             yield terminal
@@ -92,16 +92,25 @@ class ClientEditor:
             raise ToolFailed("the editor gave no valid answer to the permission request")
         return no.option_id
 
-    async def call(self, method: str, params: Object) -> Any:
+    async def call(self, method: str, params: Object, late: Late | None = None) -> Any:
         """Ask the client. Raises ToolFailed, whatever goes wrong."""
         try:
-            return await self.ask(method, params)
+            return await self.ask(method, params, late)
         except RpcError as error:
             raise ToolFailed(f"the editor refused {method}: {error.message}") from None
 
-    async def ask(self, method: str, params: Object) -> Any:
+    def _release_unwanted(self, answer: Any) -> None:
+        """Give a terminal back that the client made while the turn was being cancelled."""
         try:
-            return await self._connection.request(method, {"sessionId": self._session_id, **params})
+            terminal = ClientTerminal(self, _text(answer, "terminalId", "terminal/create"))
+        except ToolFailed:
+            return
+        self._connection.spawn(terminal.release)
+
+    async def ask(self, method: str, params: Object, late: Late | None = None) -> Any:
+        params = {"sessionId": self._session_id, **params}
+        try:
+            return await self._connection.request(method, params, late=late)
         except ConnectionClosed as error:
             raise ToolFailed(str(error)) from None
 

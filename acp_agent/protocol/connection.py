@@ -91,10 +91,14 @@ class Handler(Protocol):
         ...
 
 
+Late = Callable[[Any], None]
+
+
 @dataclass(slots=True)
 class _Waiting:
     answered: anyio.Event = field(default_factory=anyio.Event)
     response: Response | None = None
+    too_late: Late | None = None
 
 
 class Connection:
@@ -124,8 +128,10 @@ class Connection:
                     await self._idle.wait()
             self._tasks.cancel_scope.cancel()
 
-    async def request(self, method: str, params: Object) -> Any:
+    async def request(self, method: str, params: Object, *, late: Late | None = None) -> Any:
         """Ask the other side, for as long as it takes.
+
+        `late` gets a result that comes although the caller was cancelled, to undo what it did.
 
         Raises:
             RpcError: It answered with an error.
@@ -141,8 +147,10 @@ class Connection:
         try:
             await waiting.answered.wait()
         finally:
-            del self._waiting[request_id]
+            if waiting.answered.is_set() or late is None:
+                del self._waiting[request_id]
             if not waiting.answered.is_set():  # we were cancelled, and so is what we asked for
+                waiting.too_late = late
                 self.notify("$/cancel_request", {"requestId": request_id})
         if waiting.response is None:
             raise ConnectionClosed(f"{method}: the other side has closed the connection")
@@ -234,6 +242,11 @@ class Connection:
             return
         waiting.response = response
         waiting.answered.set()
+        if waiting.too_late is not None:
+            assert response.id is not None
+            del self._waiting[response.id]
+            if response.error is None:
+                waiting.too_late(response.result)
 
     def _close(self) -> None:
         self._closed = True

@@ -73,7 +73,7 @@ class AgentHandler:
             return
         for opened in self._agent.sessions.values():
             if opened.id not in self._conversations:
-                self._connection.spawn(self._conversation(opened).warm)
+                self._connection.spawn(self._conversation(opened).warm())
 
     async def close(self) -> None:
         """Free every session; what takes too long is left to the process's end."""
@@ -94,7 +94,7 @@ class AgentHandler:
         if not all(other.is_idle for other in self._conversations.values()):
             return
         if conversation in self._conversations.values():  # and not closed
-            self._connection.spawn(conversation.warm)
+            self._connection.spawn(conversation.warm())
         self.warm_new()
 
     def _conversation(self, opened: OpenSession) -> Conversation:

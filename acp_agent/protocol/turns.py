@@ -105,9 +105,13 @@ class Conversation:
                 await self._session.close()
         return {}
 
-    async def warm(self) -> None:
-        """Let the session get ready for the next prompt, until `cool`."""
-        with anyio.CancelScope() as self._warming:
+    def warm(self) -> Callable[[], Awaitable[None]]:
+        """Return the work of getting ready for the next prompt; `cool` ends it, begun or not."""
+        self._warming = anyio.CancelScope()
+        return partial(self._warm, self._warming)
+
+    async def _warm(self, scope: anyio.CancelScope) -> None:
+        with scope:
             async with self._order:
                 await (await self._core()).prewarm()
 

@@ -56,30 +56,43 @@ def serve_command(flags: Mapping[str, object]) -> list[str]:
 
 
 async def _run(command: Sequence[str], workspace: Path, text: str, as_json: bool) -> str:
-    screen = Screen()
-
-    def show(update: dict[str, Any]) -> None:
-        if as_json:
-            print(json.dumps(update, ensure_ascii=False), flush=True)
-        else:
-            screen.update(update)
+    screen = JsonLines() if as_json else Screen()
+    gone = False
 
     def decide(call: dict[str, Any], options: Sequence[dict[str, Any]]) -> str | None:
-        if not sys.stdin.isatty() or as_json:
-            screen.line("rejected: nobody is there to ask; see --approvals", "yellow")
+        if as_json or not sys.stdin.isatty():
+            print("rejected: nobody is there to ask; see --approvals", file=sys.stderr)
             return reject(call, options)
         screen.end()
-        print(
-            f"allow {call.get('title', 'this call')!r}? [y/N] ", end="", file=sys.stderr, flush=True
-        )
-        return (allow if sys.stdin.readline().strip().lower() in ("y", "yes") else reject)(
-            call, options
-        )
+        print(f"allow {call.get('title', 'this call')!r}? [y/N] ", end="", file=sys.stderr)
+        sys.stderr.flush()
+        answer = sys.stdin.readline().strip().lower()
+        return (allow if answer in ("y", "yes") else reject)(call, options)
 
     async with open_client(command, LocalHost(workspace, decide, files=False)) as client:
         session = await client.new_session(workspace)
+
+        def show(update: dict[str, Any]) -> None:
+            nonlocal gone
+            try:
+                screen.update(update)
+            except BrokenPipeError:  # whoever read us has enough
+                gone = True
+                session.cancel()
+
         stop = await session.prompt(text, show)
-        screen.end()
-        if as_json:
+    if gone:
+        raise BrokenPipeError
+    screen.end(stop)
+    return stop
+
+
+class JsonLines:
+    """Writes every update as a line of JSON, and at last the stop reason."""
+
+    def update(self, update: dict[str, Any]) -> None:
+        print(json.dumps(update, ensure_ascii=False), flush=True)
+
+    def end(self, stop: str = "") -> None:
+        if stop:
             print(json.dumps({"stopReason": stop}), flush=True)
-        return stop

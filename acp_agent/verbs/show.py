@@ -24,6 +24,7 @@ class Screen:
         self._side = side
         self._colour = side.isatty() and not os.environ.get("NO_COLOR")
         self._message = ""
+        self._open: TextIO | None = None
         self._calls: dict[str, dict[str, Any]] = {}
 
     def update(self, update: dict[str, Any]) -> None:
@@ -50,7 +51,7 @@ class Screen:
         self._end_message()
         print(self._paint(text, colour), file=self._side, flush=True)
 
-    def end(self) -> None:
+    def end(self, stop: str = "") -> None:
         """Finish a line that is still open."""
         self._end_message()
 
@@ -59,6 +60,7 @@ class Screen:
         if update.get("messageId") != self._message:
             self._end_message()
             self._message = update.get("messageId", "")
+        self._open = stream
         stream.write(self._paint(text, colour) if stream is self._side else text)
         stream.flush()
 
@@ -93,9 +95,9 @@ class Screen:
             self.line(f"  {line}", {"+": "green", "-": "red"}.get(line[:1], "dim"))
 
     def _end_message(self) -> None:
-        if self._message:
-            self._message = ""
-            print(file=self._side if self._side is self._out else self._out, flush=True)
+        if self._open is not None:
+            print(file=self._open, flush=True)
+            self._message, self._open = "", None
 
     def _paint(self, text: str, colour: str) -> str:
         if not self._colour or not colour:
