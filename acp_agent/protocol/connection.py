@@ -131,7 +131,8 @@ class Connection:
     async def request(self, method: str, params: Object, *, late: Late | None = None) -> Any:
         """Ask the other side, for as long as it takes.
 
-        `late` gets a result that comes although the caller was cancelled, to undo what it did.
+        `late` gets a result that comes after the caller was cancelled, to undo what it did; what
+        can be undone is not asked to be cancelled, for then it might be half done.
 
         Raises:
             RpcError: It answered with an error.
@@ -147,10 +148,11 @@ class Connection:
         try:
             await waiting.answered.wait()
         finally:
+            waiting.too_late = late
             if waiting.answered.is_set() or late is None:
                 del self._waiting[request_id]
-            if not waiting.answered.is_set():  # we were cancelled, and so is what we asked for
-                waiting.too_late = late
+            if not waiting.answered.is_set() and late is None:
+                # We were cancelled, and so is what we asked for.
                 self.notify("$/cancel_request", {"requestId": request_id})
         if waiting.response is None:
             raise ConnectionClosed(f"{method}: the other side has closed the connection")
@@ -242,7 +244,7 @@ class Connection:
             return
         waiting.response = response
         waiting.answered.set()
-        if waiting.too_late is not None:
+        if waiting.too_late is not None:  # nobody waits any more
             assert response.id is not None
             del self._waiting[response.id]
             if response.error is None:
