@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench_engine import bench_engine, engine
+from bench_engine import bench_engine, own_engine
 from bench_figures import PEERS_MEASURED, Figure, table
 from bench_start import bench_start
 from bench_stream import bench_cancel, bench_first, bench_sessions, bench_stream
@@ -40,7 +40,7 @@ def main() -> int:
         # An engine of our own: one that others use would answer them too.
         os.environ["XDG_RUNTIME_DIR"] = str(folder)
         if {"start", "engine"} & set(names):
-            stack.enter_context(engine())
+            stack.enter_context(own_engine())
         for name in names:
             title, bench = SECTIONS[name]
             workspace = folder / name

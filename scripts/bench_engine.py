@@ -17,7 +17,7 @@ from anyio.from_thread import start_blocking_portal
 from bench_agent import SHOWN, Agent, agent
 from bench_figures import Figure
 from bench_proxy import Noted, Recorder, recorder
-from bench_wire import Address, ask, complete
+from bench_wire import Address, ask, complete, listens
 
 from acp_agent.app import Locator
 from acp_agent.config import Settings
@@ -93,7 +93,7 @@ def engine() -> Generator[Address]:
     @asynccontextmanager
     async def located() -> AsyncGenerator[Address]:
         async with AsyncExitStack() as stack:
-            found = await Locator(Settings(demo=True, keepalive=1.0), stack).locate()
+            found = await Locator(Settings(demo=True, keepalive=0.5), stack).locate()
             yield Address(found.url, found.key)
 
     with start_blocking_portal() as portal:
@@ -101,6 +101,15 @@ def engine() -> Generator[Address]:
             while "error" in ask(address, "GET", "/health"):
                 time.sleep(0.05)
             yield address
+
+
+@contextmanager
+def own_engine() -> Generator[None]:
+    """Keep that engine running; on leaving, it has ended: nobody else uses it."""
+    with engine() as address:
+        yield
+    while listens(address):
+        time.sleep(0.05)
 
 
 # ---------------------------------------------------------------- counts

@@ -59,6 +59,15 @@ def ask(address: Address, method: str, path: str, value: object = None) -> Any:
         connection.close()
 
 
+def listens(address: Address) -> bool:
+    """Tell whether anything takes connections there."""
+    try:
+        socket.create_connection(address.target, SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
 def complete(address: Address, body: bytes, *, events: int | None = None) -> Answer:
     """Ask for a completion and read it to its end, or until so many events have come."""
     answer = Answer(time.monotonic())
