@@ -42,6 +42,8 @@ class Codec:
         self._turn = (START, *vocabulary.encode_text("assistant"))
         self._asked = (START, *vocabulary.encode_text("user"), MESSAGE)
         self._entry = lru_cache(REMEMBERED)(self._render_entry)
+        self._tools: tuple[ToolSpec, ...] = ()
+        self._tools_key: tuple[tuple[str, str, str], ...] = ()
         self._prefixes: dict[object, tuple[int, ...]] = {}
 
     def prompt(self, request: ModelRequest, today: date) -> list[int]:
@@ -70,8 +72,12 @@ class Codec:
         return ids
 
     def _prefix(self, request: ModelRequest, today: date) -> tuple[int, ...]:
-        tools = tuple((t.name, t.description, json.dumps(t.parameters)) for t in request.tools)
-        key = (request.instructions, request.effort, today, tools)
+        if request.tools is not self._tools:
+            self._tools = request.tools
+            self._tools_key = tuple(
+                (t.name, t.description, json.dumps(t.parameters)) for t in self._tools
+            )
+        key = (request.instructions, request.effort, today, self._tools_key)
         if key not in self._prefixes:
             if len(self._prefixes) >= 16:
                 self._prefixes.clear()

@@ -1,7 +1,9 @@
 """The header guard: a GBNF grammar under which gpt-oss cannot write a malformed header.
 
 `<[id]>` matches a token, not its spelling (llama.cpp, grammars/README.md, "Tokens"). Bodies are
-free. Generation may end wherever the grammar is complete: in a final message or in a call.
+free; their second alternative is for tokens that hold a part of a character, which llama.cpp
+matches by characters only. Generation may end wherever the grammar is complete: in a final message
+or in a call.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ analysis ::= <[{CHANNEL}]> "analysis" <[{MESSAGE}]> body next
 preamble ::= <[{CHANNEL}]> "commentary" <[{MESSAGE}]> body next
 final ::= <[{CHANNEL}]> "final" <[{MESSAGE}]> body
 next ::= <[{END}]> <[{START}]> "assistant"
-body ::= !<[{END}]>*
+body ::= (!<[{END}]> | [\\x80-\\U0010FFFF])*
 """
 _CALL_RULES = f"""\
 call ::= address type? <[{MESSAGE}]> body

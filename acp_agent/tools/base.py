@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Protocol
 
 from acp_agent.events import Emit, Location, ToolContent, ToolKind
 from acp_agent.ports import ToolSpec
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel  # 60 ms that the event loop does not wait for
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,10 +27,11 @@ class Tools:
 
     def __init__(self, tools: Sequence[Tool]) -> None:
         self._tools = {tool.spec.name: tool for tool in tools}
+        self._specs = tuple(tool.spec for tool in tools)
 
     @property
     def specs(self) -> tuple[ToolSpec, ...]:
-        return tuple(tool.spec for tool in self._tools.values())
+        return self._specs
 
     async def prepare(self, call_id: str, recipient: str, arguments: str) -> Prepared:
         """Resolve the recipient, check the arguments, prepare the call. Raises ToolFailed."""

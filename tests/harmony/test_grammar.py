@@ -15,7 +15,7 @@ analysis ::= <[200005]> "analysis" <[200008]> body next
 preamble ::= <[200005]> "commentary" <[200008]> body next
 final ::= <[200005]> "final" <[200008]> body
 next ::= <[200007]> <[200006]> "assistant"
-body ::= !<[200007]>*
+body ::= (!<[200007]> | [\\x80-\\U0010FFFF])*
 call ::= address type? <[200008]> body
 address ::= " to=" tool <[200005]> channel | <[200005]> channel " to=" tool
 channel ::= "commentary" | "analysis"
@@ -31,7 +31,7 @@ analysis ::= <[200005]> "analysis" <[200008]> body next
 preamble ::= <[200005]> "commentary" <[200008]> body next
 final ::= <[200005]> "final" <[200008]> body
 next ::= <[200007]> <[200006]> "assistant"
-body ::= !<[200007]>*
+body ::= (!<[200007]> | [\\x80-\\U0010FFFF])*
 """)
 
 
