@@ -147,18 +147,30 @@ class Connection:
         self.transport.put(jsonrpc.request(request_id, method, params))
         try:
             await waiting.answered.wait()
-        finally:
-            waiting.too_late = late
-            if waiting.answered.is_set() or late is None:
-                del self._waiting[request_id]
-            if not waiting.answered.is_set() and late is None:
-                # We were cancelled, and so is what we asked for.
-                self.notify("$/cancel_request", {"requestId": request_id})
+        except anyio.get_cancelled_exc_class():
+            self._abandon(request_id, waiting, late)
+            raise
+        del self._waiting[request_id]
         if waiting.response is None:
             raise ConnectionClosed(f"{method}: the other side has closed the connection")
         if waiting.response.error is not None:
             raise waiting.response.error
         return waiting.response.result
+
+    def _abandon(self, request_id: int, waiting: _Waiting, late: Late | None) -> None:
+        """Nobody waits any more: have what was asked for cancelled, or undone when it is there."""
+        waiting.too_late = late
+        if waiting.answered.is_set():  # in the same moment
+            self._forget(request_id, waiting)
+        elif late is None:
+            del self._waiting[request_id]
+            self.notify("$/cancel_request", {"requestId": request_id})
+
+    def _forget(self, request_id: Id, waiting: _Waiting) -> None:
+        del self._waiting[request_id]
+        response = waiting.response
+        if waiting.too_late is not None and response is not None and response.error is None:
+            waiting.too_late(response.result)
 
     def notify(self, method: str, params: Object) -> None:
         self.transport.put(jsonrpc.notification(method, params))
@@ -244,11 +256,8 @@ class Connection:
             return
         waiting.response = response
         waiting.answered.set()
-        if waiting.too_late is not None:  # nobody waits any more
-            assert response.id is not None
-            del self._waiting[response.id]
-            if response.error is None:
-                waiting.too_late(response.result)
+        if waiting.too_late is not None and response.id is not None:
+            self._forget(response.id, waiting)
 
     def _close(self) -> None:
         self._closed = True
