@@ -44,15 +44,15 @@ def run_demo() -> int:
 
 
 async def _play(workspace: Path) -> str:
-    screen = Screen(sys.stdout, sys.stdout)
+    screen = Screen(sys.stdout, sys.stdout, root=workspace)
     screen.line(
         "The weights of this demo are nano's: tiny, learnt by heart, not gpt-oss.", "yellow"
     )
     screen.line("Everything else is real: client, agent, llama.cpp engine, tools.", "yellow")
 
     def decide(call: dict[str, Any], options: Sequence[dict[str, Any]]) -> str | None:
-        names = ", ".join(option["name"] for option in options)
-        screen.line(f"  ? {call.get('title')} [{names}] → the demo allows it once", "yellow")
+        kinds = ", ".join(option["kind"] for option in options)
+        screen.line(f"  ? session/request_permission [{kinds}] → allow_once", "yellow")
         return allow(call, options)
 
     command = serve_command({"demo": True})

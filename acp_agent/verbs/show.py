@@ -6,6 +6,7 @@ import difflib
 import os
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, TextIO
 
 COLOURS = {"dim": "2", "bold": "1", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
@@ -19,7 +20,11 @@ class Screen:
     With `out` and `side` the same, that is the whole conversation; else `out` is the answer alone.
     """
 
-    def __init__(self, out: TextIO = sys.stdout, side: TextIO = sys.stderr) -> None:
+    def __init__(
+        self, out: TextIO = sys.stdout, side: TextIO = sys.stderr, root: Path | None = None
+    ) -> None:
+        """Paths below `root` are shown relative to it."""
+        self._root = f"{root}{os.sep}" if root else ""
         self._out = out
         self._side = side
         self._colour = side.isatty() and not os.environ.get("NO_COLOR")
@@ -90,7 +95,7 @@ class Screen:
     def _diff(self, diff: dict[str, Any]) -> None:
         old = (diff.get("oldText") or "").splitlines()
         new = diff["newText"].splitlines()
-        self.line(f"  {diff['path']}", "bold")
+        self.line(f"  {diff['path'].removeprefix(self._root)}", "bold")
         for line in list(difflib.unified_diff(old, new, lineterm="", n=1))[2:]:
             self.line(f"  {line}", {"+": "green", "-": "red"}.get(line[:1], "dim"))
 
