@@ -15,6 +15,7 @@ FORBIDDEN = {
     "errors": {"acp_agent"},
     "events": {"acp_agent"},
     "paths": {"acp_agent"},
+    "conversation": {"acp_agent"},
     "ports": {"acp_agent.protocol", "acp_agent.agent", "acp_agent.harmony", "acp_agent.tools"},
     "agent/": {"acp_agent.protocol", "acp_agent.backends", "acp_agent.engine", "acp_agent.app"},
     "harmony/": {"acp_agent.protocol", "acp_agent.agent", "acp_agent.backends", "acp_agent.tools"},

@@ -6,9 +6,9 @@ import logging
 
 from acp_agent.agent.history import History
 from acp_agent.agent.permissions import Permissions, Verdict
+from acp_agent.conversation import Call
 from acp_agent.errors import ToolFailed
 from acp_agent.events import Emit, Text, ToolCallStarted, ToolCallUpdated
-from acp_agent.ports import Call
 from acp_agent.tools.base import Prepared, Toolbox, ToolResult
 
 logger = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from acp_agent.ports import Call, Entry, ModelStep, ToolMessage, UserMessage
+from acp_agent.conversation import Call, Entry, ModelStep, ToolMessage, UserMessage
 
 
 class History:

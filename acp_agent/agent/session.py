@@ -14,9 +14,10 @@ from acp_agent.agent.history import History
 from acp_agent.agent.options import SessionOptions
 from acp_agent.agent.permissions import Permissions
 from acp_agent.agent.turn import DEFAULT_LIMITS, Limits, Turn
+from acp_agent.conversation import Effort, ModelRequest, UserMessage
 from acp_agent.errors import BackendError
 from acp_agent.events import Emit, StopReason
-from acp_agent.ports import Effort, LocalModelBackend, ModelRequest, UserMessage
+from acp_agent.ports import LocalModelBackend
 from acp_agent.tools.base import Toolbox
 
 logger = logging.getLogger(__name__)

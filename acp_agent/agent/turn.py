@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from acp_agent.agent.calls import CallRunner
 from acp_agent.agent.history import History
+from acp_agent.conversation import ModelRequest, ModelStep
 from acp_agent.events import (
     Emit,
     Noticed,
@@ -25,8 +26,6 @@ from acp_agent.ports import (
     EngineLoading,
     LocalModelBackend,
     ModelEvent,
-    ModelRequest,
-    ModelStep,
     PromptProgress,
     StepEnded,
     TextPart,

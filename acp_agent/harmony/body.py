@@ -6,9 +6,9 @@ import codecs
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from acp_agent.conversation import Call, Message
 from acp_agent.harmony.header import Header
 from acp_agent.harmony.vocab import CALL, END, MESSAGE, RETURN, Vocabulary
-from acp_agent.ports import Call, Message
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,7 @@ from collections.abc import Sequence
 from datetime import date
 from functools import lru_cache
 
-from acp_agent.harmony import library
-from acp_agent.harmony.header import Header
-from acp_agent.harmony.names import is_built_in
-from acp_agent.harmony.parser import Parser
-from acp_agent.harmony.vocab import CALL, END, MESSAGE, RETURN, START, Vocabulary
-from acp_agent.ports import (
+from acp_agent.conversation import (
     Call,
     Effort,
     Entry,
@@ -30,6 +25,11 @@ from acp_agent.ports import (
     ToolSpec,
     UserMessage,
 )
+from acp_agent.harmony import library
+from acp_agent.harmony.header import Header
+from acp_agent.harmony.names import is_built_in
+from acp_agent.harmony.parser import Parser
+from acp_agent.harmony.vocab import CALL, END, MESSAGE, RETURN, START, Vocabulary
 
 REMEMBERED = 4096  # entries, over all sessions
 

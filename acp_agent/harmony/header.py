@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
+from acp_agent.conversation import Channel
 from acp_agent.harmony.vocab import CHANNEL, CONSTRAIN, FIRST_SPECIAL, MESSAGE, Vocabulary
-from acp_agent.ports import Channel
 
 _NAME = r"[\w.\-]+"
 _CHANNELS = "analysis|commentary|final"

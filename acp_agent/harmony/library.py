@@ -30,9 +30,9 @@ from openai_harmony import (
     load_harmony_encoding,
 )
 
+from acp_agent.conversation import Effort, ToolMessage, ToolSpec
 from acp_agent.errors import VocabularyError
 from acp_agent.harmony.text import encode_text, unicode_text
-from acp_agent.ports import Effort, ToolMessage, ToolSpec
 
 __all__ = [
     "HarmonyEncoding",

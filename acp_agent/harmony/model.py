@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from anyio import to_thread
 
+from acp_agent.conversation import ModelRequest, ModelStep
 from acp_agent.errors import EngineUnavailable, VocabularyError
 from acp_agent.harmony.grammar import header_guard
 from acp_agent.harmony.parser import Parser
@@ -21,8 +22,6 @@ from acp_agent.ports import (
     EngineEvent,
     ModelEvent,
     ModelInfo,
-    ModelRequest,
-    ModelStep,
     Sampling,
     TokenEngine,
     Tokens,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from acp_agent.conversation import ModelStep
 from acp_agent.harmony.body import OpenBody, Piece
 from acp_agent.harmony.header import Header, read_header, read_unended
 from acp_agent.harmony.vocab import (
@@ -23,7 +24,7 @@ from acp_agent.harmony.vocab import (
     START,
     Vocabulary,
 )
-from acp_agent.ports import CallOpened, ModelStep, TextPart, ThoughtPart
+from acp_agent.ports import CallOpened, TextPart, ThoughtPart
 
 Part = ThoughtPart | TextPart | CallOpened
 

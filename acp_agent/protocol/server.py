@@ -9,7 +9,7 @@ from functools import partial
 
 import anyio
 
-from acp_agent.ports import UserMessage
+from acp_agent.conversation import UserMessage
 from acp_agent.protocol.agent import Agent, ClientCapabilities
 from acp_agent.protocol.channel import Channel, open_channel
 from acp_agent.protocol.client import ClientEditor

@@ -13,9 +13,10 @@ from typing import Protocol
 
 import anyio
 
+from acp_agent.conversation import UserMessage
 from acp_agent.errors import INTERNAL_ERROR, AgentError, RpcError
 from acp_agent.events import Emit, Event, Noticed, StopReason
-from acp_agent.ports import Editor, UserMessage
+from acp_agent.ports import Editor
 from acp_agent.protocol import jsonrpc
 from acp_agent.protocol.connection import Job
 from acp_agent.protocol.convert import Converter

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from acp_agent.events import Emit, Location, ToolContent, ToolKind
-from acp_agent.ports import ToolSpec
+from acp_agent.conversation import ToolSpec
 
 if TYPE_CHECKING:
     from pydantic import BaseModel  # 60 ms that the event loop does not wait for

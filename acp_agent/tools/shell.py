@@ -14,7 +14,8 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from acp_agent.errors import ToolFailed
 from acp_agent.events import Emit, Terminal, Text, ToolCallUpdated, ToolKind
-from acp_agent.ports import Editor, ToolSpec
+from acp_agent.conversation import ToolSpec
+from acp_agent.ports import Editor
 from acp_agent.tools.apply_patch import prepare_patch
 from acp_agent.tools.base import Permission, Prepared, ToolResult
 from acp_agent.tools.command_scope import scope

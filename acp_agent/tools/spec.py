@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
-from acp_agent.ports import ToolSpec
+from acp_agent.conversation import ToolSpec
 
 
 @cache

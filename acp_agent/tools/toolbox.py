@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from acp_agent.ports import Editor, ToolSpec
+from acp_agent.conversation import ToolSpec
+from acp_agent.ports import Editor
 from acp_agent.tools.apply_patch import ApplyPatch
 from acp_agent.tools.base import Prepared, Tool, Toolbox
 from acp_agent.tools.call_arguments import parse_arguments

@@ -17,10 +17,11 @@ from acp_agent.agent.session import Session, Voice
 from acp_agent.agent.turn import Limits
 from acp_agent.backends.script import Step
 from acp_agent.backends.scripted import ScriptedEngine
+from acp_agent.conversation import UserMessage
 from acp_agent.events import Event, StopReason, TextDelta, ThoughtDelta, ToolCallUpdated
 from acp_agent.harmony.model import HarmonyModel
 from acp_agent.harmony.vocab import load_vocabulary
-from acp_agent.ports import EditorTerminal, PermissionOption, UserMessage
+from acp_agent.ports import EditorTerminal, PermissionOption
 from acp_agent.tools.base import Toolbox
 from acp_agent.tools.toolbox import make_tools
 from acp_agent.tools.workspace import Workspace

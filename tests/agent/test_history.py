@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from acp_agent.agent.history import History
-from acp_agent.ports import Call, Message, ModelStep, ToolMessage, UserMessage
+from acp_agent.conversation import Call, Message, ModelStep, ToolMessage, UserMessage
 
 FIRST = Call("1", "functions.shell", "{}")
 SECOND = Call("2", "functions.read_file", "{}", "analysis")

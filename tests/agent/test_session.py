@@ -22,6 +22,7 @@ from acp_agent.backends.script import (
     Think,
 )
 from acp_agent.backends.scripted import ScriptedEngine
+from acp_agent.conversation import ToolSpec
 from acp_agent.errors import ContextOverflow, StreamDropped
 from acp_agent.events import (
     Diff,
@@ -32,7 +33,7 @@ from acp_agent.events import (
     ToolCallUpdated,
     UsageUpdated,
 )
-from acp_agent.ports import EngineEvent, PromptProgress, Sampling, ToolSpec
+from acp_agent.ports import EngineEvent, PromptProgress, Sampling
 from acp_agent.tools.base import Prepared
 from tests.agent.conftest import MakeStage
 

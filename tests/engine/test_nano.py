@@ -13,12 +13,19 @@ from pathlib import Path
 import httpx
 import pytest
 
+from acp_agent.conversation import (
+    Entry,
+    ModelRequest,
+    ModelStep,
+    ToolMessage,
+    ToolSpec,
+    UserMessage,
+)
 from acp_agent.engine.nano import CHECKPOINT, ensure_nano
 from acp_agent.errors import EngineUnavailable, VocabularyError
 from acp_agent.harmony.codec import Codec
 from acp_agent.harmony.parser import Parser
 from acp_agent.harmony.vocab import Vocabulary, load_vocabulary
-from acp_agent.ports import Entry, ModelRequest, ModelStep, ToolMessage, ToolSpec, UserMessage
 from scripts.nano_dialogues import COUNT, DIALOGUES, FIX, LIST, WRITE, Dialogue
 
 Script = list[tuple[str, object]]

@@ -9,10 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acp_agent.harmony.codec import Codec
-from acp_agent.harmony.parser import Parser
-from acp_agent.harmony.vocab import FIRST_SPECIAL, SIZE, Vocabulary
-from acp_agent.ports import (
+from acp_agent.conversation import (
     Call,
     Entry,
     Message,
@@ -22,6 +19,9 @@ from acp_agent.ports import (
     ToolSpec,
     UserMessage,
 )
+from acp_agent.harmony.codec import Codec
+from acp_agent.harmony.parser import Parser
+from acp_agent.harmony.vocab import FIRST_SPECIAL, SIZE, Vocabulary
 
 Golden = Callable[[str, Sequence[int]], None]
 DAY = date(2026, 11, 20)

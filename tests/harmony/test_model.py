@@ -9,6 +9,7 @@ from datetime import date
 import anyio
 import pytest
 
+from acp_agent.conversation import Call, Message, ModelRequest, ModelStep, ToolSpec, UserMessage
 from acp_agent.errors import EngineUnavailable, StreamDropped, VocabularyError
 from acp_agent.harmony.codec import Codec
 from acp_agent.harmony.grammar import header_guard
@@ -16,15 +17,11 @@ from acp_agent.harmony.model import GREEDY, HarmonyModel
 from acp_agent.harmony.vocab import Vocabulary
 from acp_agent.ports import (
     Availability,
-    Call,
     CallOpened,
     EngineEvent,
     EngineLoading,
     LocalModelBackend,
-    Message,
     ModelInfo,
-    ModelRequest,
-    ModelStep,
     PromptProgress,
     Sampling,
     StepEnded,
@@ -32,8 +29,6 @@ from acp_agent.ports import (
     ThoughtPart,
     Timings,
     Tokens,
-    ToolSpec,
-    UserMessage,
 )
 
 pytestmark = pytest.mark.anyio

@@ -6,17 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from acp_agent.conversation import Call, Channel, Message, ModelStep
 from acp_agent.harmony.parser import Parser
 from acp_agent.harmony.vocab import RETURN, Vocabulary
-from acp_agent.ports import (
-    Call,
-    CallOpened,
-    Channel,
-    Message,
-    ModelStep,
-    TextPart,
-    ThoughtPart,
-)
+from acp_agent.ports import CallOpened, TextPart, ThoughtPart
 
 ANALYSIS = "<|channel|>analysis<|message|>"
 NEXT = "<|end|><|start|>assistant"

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai_harmony import Role, StreamableParser
 
+from acp_agent.conversation import ModelStep
 from acp_agent.harmony.parser import Parser, Part
 from acp_agent.harmony.vocab import FIRST_SPECIAL, SIZE, Vocabulary
-from acp_agent.ports import CallOpened, ModelStep, TextPart, ThoughtPart
+from acp_agent.ports import CallOpened, TextPart, ThoughtPart
 
 MakeParser = Callable[[], Parser]
 

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from acp_agent.conversation import Call, Message, ModelStep
 from acp_agent.harmony.parser import Parser
 from acp_agent.harmony.vocab import Vocabulary
-from acp_agent.ports import Call, Message, ModelStep, TextPart
+from acp_agent.ports import TextPart
 
 ANALYSIS = "<|channel|>analysis<|message|>"
 NEXT = "<|end|><|start|>assistant"

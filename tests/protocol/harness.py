@@ -14,8 +14,9 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from jsonschema import Draft202012Validator
 
 from acp_agent.agent.options import Choice, SessionOptions, session_options
+from acp_agent.conversation import UserMessage
 from acp_agent.events import Emit, StopReason, TextDelta
-from acp_agent.ports import Editor, UserMessage
+from acp_agent.ports import Editor
 from acp_agent.protocol.agent import Agent
 from acp_agent.protocol.jsonrpc import Oversized
 from acp_agent.protocol.server import serve

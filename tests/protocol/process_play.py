@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import anyio
 
+from acp_agent.conversation import UserMessage
 from acp_agent.events import Emit, StopReason, TextDelta
-from acp_agent.ports import Editor, UserMessage
+from acp_agent.ports import Editor
 from acp_agent.protocol.sessions import OpenSession
 from tests.protocol.harness import ScriptedSession
 

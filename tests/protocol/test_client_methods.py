@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable
 import anyio
 import pytest
 
+from acp_agent.conversation import UserMessage
 from acp_agent.errors import ToolFailed
 from acp_agent.events import Diff, Emit, Location, StopReason, TextDelta, ToolCallUpdated
-from acp_agent.ports import Editor, PermissionOption, TerminalResult, UserMessage
+from acp_agent.ports import Editor, PermissionOption, TerminalResult
 from tests.protocol.harness import Client, Json, Play, connected, updates
 
 pytestmark = pytest.mark.anyio

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from acp_agent.conversation import UserMessage
 from acp_agent.errors import ContextOverflow, EngineUnavailable
 from acp_agent.events import Emit, StopReason, TextDelta
-from acp_agent.ports import Editor, UserMessage
+from acp_agent.ports import Editor
 from tests.protocol.harness import Json, connected, updates
 
 pytestmark = pytest.mark.anyio

@@ -7,8 +7,9 @@ from typing import Any
 import anyio
 import pytest
 
+from acp_agent.conversation import UserMessage
 from acp_agent.events import Emit, StopReason, TextDelta, ToolCallUpdated
-from acp_agent.ports import Editor, PermissionOption, UserMessage
+from acp_agent.ports import Editor, PermissionOption
 from acp_agent.protocol.connection import MAX_IN_FLIGHT
 from tests.protocol.harness import Client, Json, connected, updates
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from acp_agent.conversation import UserMessage
 from acp_agent.events import (
     Diff,
     Emit,
@@ -26,7 +27,7 @@ from acp_agent.events import (
     ToolOutput,
     UsageUpdated,
 )
-from acp_agent.ports import Editor, UserMessage
+from acp_agent.ports import Editor
 from tests.protocol.harness import Json, connected, updates
 
 pytestmark = pytest.mark.anyio
