@@ -21,7 +21,7 @@ from acp_agent.backends.scripted import ScriptedEngine
 from acp_agent.config import Settings
 from acp_agent.engine.home import EngineSpec
 from acp_agent.engine.launch import Launcher
-from acp_agent.engine.locate import Found, Local, Nano, Remote, find_engine
+from acp_agent.engine.locate import Found, Local, Nano, Remote, find_engine, weights
 from acp_agent.engine.nano import ensure_nano
 from acp_agent.harmony.model import GREEDY, HarmonyModel
 from acp_agent.harmony.prompts import environment_note, instructions
@@ -70,6 +70,7 @@ async def open_session(
 async def open_voice(settings: Settings) -> AsyncGenerator[tuple[Voice, HarmonyModel]]:
     """Give the model that answers in this process; the engine starts when it is first needed."""
     max_tokens = settings.max_tokens or None
+    vocabulary = partial(load_vocabulary, weights(settings))
     if settings.script:
         model = HarmonyModel(ScriptedEngine(read_script(Path(settings.script))))
         yield Voice(model, max_tokens=max_tokens), model
@@ -78,13 +79,14 @@ async def open_voice(settings: Settings) -> AsyncGenerator[tuple[Voice, HarmonyM
         engine = LlamaServer(
             Locator(settings, stack).locate,
             model=settings.model,
-            fragments=lambda: load_vocabulary().fragments(),
+            fragments=lambda: vocabulary().fragments(),
         )
         if settings.demo:
-            model = HarmonyModel(engine, sampling=GREEDY)
+            model = HarmonyModel(engine, vocabulary=vocabulary, sampling=GREEDY)
             yield Voice(model, label=NANO_LABEL, max_tokens=max_tokens), model
         else:
-            model = HarmonyModel(engine, sampling=Sampling(temperature=settings.temperature))
+            sampling = Sampling(temperature=settings.temperature)
+            model = HarmonyModel(engine, vocabulary=vocabulary, sampling=sampling)
             yield Voice(model, max_tokens=max_tokens), model
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from acp_agent.agent.options import APPROVALS, EFFORTS, MODES, values
 from acp_agent.errors import ConfigError
 from acp_agent.paths import config_file
 
@@ -75,12 +76,10 @@ def _is_port(value: Any) -> bool:
 
 
 SOURCES: dict[str, Source] = {
-    "mode": Source(("ACP_AGENT_MODE",), *_one_of("gptoss_20b")),
+    "mode": Source(("ACP_AGENT_MODE",), *_one_of(*values(MODES))),
     "model": Source(("GPT_OSS_MODEL",)),
-    "effort": Source(("GPT_OSS_REASONING_EFFORT",), *_one_of("low", "medium", "high")),
-    "approvals": Source(
-        ("ACP_AGENT_APPROVALS",), *_one_of("ask", "auto-edit", "read-only", "full")
-    ),
+    "effort": Source(("GPT_OSS_REASONING_EFFORT",), *_one_of(*values(EFFORTS))),
+    "approvals": Source(("ACP_AGENT_APPROVALS",), *_one_of(*values(APPROVALS))),
     "max_tokens": Source(("GPT_OSS_MAX_TOKENS",), *_at_least(0)),
     "max_steps": Source(("ACP_AGENT_MAX_STEPS",), *_at_least(1)),
     "temperature": Source(("GPT_OSS_TEMPERATURE",), *_at_least(0)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from acp_agent.agent.history import History
 from acp_agent.agent.permissions import Permissions, Verdict
@@ -33,7 +34,7 @@ class CallRunner:
         permissions: Permissions,
         history: History,
         emit: Emit,
-        approvals: str,
+        approvals: Callable[[], str],
     ) -> None:
         self._toolbox = toolbox
         self._permissions = permissions
@@ -81,9 +82,12 @@ class CallRunner:
         )
         await self._emit(shown)
         if prepared.permission is not None:
-            verdict = await self._permissions.decide(
-                prepared.permission, shown, self._approvals, prepared.kind
-            )
+            try:
+                verdict = await self._permissions.decide(
+                    prepared.permission, shown, self._approvals(), prepared.kind
+                )
+            except ToolFailed as error:
+                return ToolResult(str(error), failed=True)
             if verdict == "cancelled":
                 raise TurnCancelled
             if verdict != "allowed":
@@ -107,7 +111,6 @@ class CallRunner:
                 call.call_id,
                 status="failed" if result.failed else "completed",
                 content=content,
-                locations=result.locations,
                 raw_output=result.raw_output if result.raw_output is not None else result.text,
             )
         )

@@ -21,6 +21,11 @@ class History:
         self.close_open_calls()
         self._entries.append(message)
 
+    def forget_unanswered(self) -> None:
+        """Drop a message that no model has begun to answer: whoever sends it again says it once."""
+        if self._entries and isinstance(self._entries[-1], UserMessage):
+            self._entries.pop()
+
     def add_step(self, step: ModelStep) -> None:
         """Keep what the model generated, also when it was cut; an empty step leaves no trace."""
         if step.messages or step.calls:

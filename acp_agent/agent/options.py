@@ -40,6 +40,11 @@ APPROVALS = (
 MODES = (Choice("gptoss_20b", "GPT-OSS", "prompts go to GPT-OSS with its native Harmony tools"),)
 
 
+def values(choices: tuple[Choice, ...]) -> tuple[str, ...]:
+    """Return what can be chosen."""
+    return tuple(choice.value for choice in choices)
+
+
 class SessionOptions:
     """The options of one session and their present values."""
 

@@ -12,6 +12,7 @@ from acp_agent.tools.base import Permission
 logger = logging.getLogger(__name__)
 
 Verdict = Literal["allowed", "rejected", "forbidden", "cancelled"]
+LONGEST_LABEL = 80
 EDITS: frozenset[ToolKind] = frozenset({"edit", "delete", "move"})
 
 
@@ -48,7 +49,7 @@ class Permissions:
                 return "allowed"
             case "read-only":
                 return "forbidden"
-            case "auto-edit" if kind in EDITS and not permission.reason:
+            case "auto-edit" if kind in EDITS:
                 return "allowed"
             case _:
                 return None
@@ -69,6 +70,8 @@ class Permissions:
 def options(permission: Permission) -> tuple[PermissionOption, ...]:
     """Return the four answers; each kind once, since editors tell them apart by kind."""
     scope = permission.scope
+    if len(scope) > LONGEST_LABEL or "\n" in scope:
+        scope = "exactly this"
     return (
         PermissionOption("allow_once", "Allow", "allow_once"),
         PermissionOption("allow_always", f"Always allow {scope} in this session", "allow_always"),

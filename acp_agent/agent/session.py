@@ -34,7 +34,6 @@ class Voice:
 
     model: LocalModelBackend
     label: str = ""
-    temperature: float | None = None
     max_tokens: int | None = None
 
 
@@ -108,7 +107,11 @@ class Session:
         self._history.add_user(message)
         voice = self._voice(self._options["model"])
         calls = CallRunner(
-            self._toolbox, self._permissions, self._history, emit, self._options["approvals"]
+            self._toolbox,
+            self._permissions,
+            self._history,
+            emit,
+            lambda: self._options["approvals"],
         )
         turn = Turn(
             f"{self.id}.{next(self._numbers)}",
@@ -127,6 +130,7 @@ class Session:
             pass
         except BackendError as error:
             logger.warning("turn of %s: %s", self.id, error)
+            self._history.forget_unanswered()
             raise
         finally:
             with anyio.move_on_after(CLEAN_UP_SECONDS, shield=True):
@@ -144,5 +148,4 @@ class Session:
             tools=self._toolbox.specs,
             effort=efforts[self._options["effort"]],
             max_tokens=voice.max_tokens,
-            temperature=voice.temperature,
         )

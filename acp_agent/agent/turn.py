@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from acp_agent.agent.calls import CallRunner
 from acp_agent.agent.history import History
 from acp_agent.conversation import ModelRequest, ModelStep
+from acp_agent.errors import BackendError
 from acp_agent.events import (
     Emit,
     Noticed,
@@ -85,7 +86,7 @@ class Turn:
             bad = 0 if await self._run_calls(step) else bad + 1
             if bad == self._limits.bad_calls:
                 await self._emit(
-                    Noticed(f"stopped after {bad} calls that could not run", "warning")
+                    Noticed(f"stopped: nothing could be run {bad} times in a row", "warning")
                 )
                 return "max_turn_requests"
         await self._emit(Noticed(f"stopped after {self._limits.steps} steps", "warning"))
@@ -119,6 +120,7 @@ class Turn:
                         message.recipient,
                         "This call did not run: it was not ended with <|call|>. Send it again.",
                     )
+            await self._calls.fail_open_calls()
         return ran
 
     async def _show(self, number: int, event: ModelEvent) -> None:
@@ -159,7 +161,12 @@ class Turn:
             )
         )
         used = prompt + timings.predicted_tokens
-        await self._emit(UsageUpdated(used, await self._model.context_size()))
+        try:
+            size = await self._model.context_size()
+        except BackendError as error:  # the answer is there; how full the context is, is not
+            logger.debug("the context size is unknown: %s", error)
+            return
+        await self._emit(UsageUpdated(used, size))
 
 
 def is_answer(step: ModelStep) -> bool:

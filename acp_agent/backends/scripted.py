@@ -6,6 +6,7 @@ do not disturb each other, and a cancelled turn leaves nothing behind.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -49,6 +50,9 @@ if TYPE_CHECKING:
     from acp_agent.harmony.vocab import Vocabulary
 
 
+REMEMBERED = 100
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What the engine was asked."""
@@ -58,15 +62,15 @@ class Request:
 
 
 class ScriptedEngine:
-    """Plays `answers`; `requests` and `prefills` hold all that it was asked, in order."""
+    """Plays `answers`; `requests` and `prefills` hold what it was last asked, in order."""
 
     name = "scripted"
     default_model = "scripted"
     supports_grammar = False
 
     def __init__(self, answers: Sequence[Answer], *, context: int = 131_072) -> None:
-        self.requests: list[Request] = []
-        self.prefills: list[tuple[int, ...]] = []
+        self.requests: deque[Request] = deque(maxlen=REMEMBERED)
+        self.prefills: deque[tuple[int, ...]] = deque(maxlen=REMEMBERED)
         self._answers = answers
         self._context = context
 

@@ -59,6 +59,11 @@ class Lock:
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
 
+    def handed_on(self) -> int:
+        """Return the file that holds the lock, for a program that takes our place."""
+        os.set_inheritable(self._file.fileno(), True)
+        return self._file.fileno()
+
     def release(self) -> None:
         """Let go; harmless when done twice."""
         self._file.close()

@@ -35,11 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run until unused or told to end; return the exit status."""
     options = _parse(arguments)
     home = EngineHome(options.home)
-    alive = home.lock("alive")
+    alive = home.lock("alive") if options.alive is None else Lock(os.fdopen(options.alive, "ab"))
     if alive is None:
         return 0  # another one was faster, and is as good
     if options.detach:
-        _detach()
+        _detach(alive)
     spec = EngineSpec(
         options.model,
         options.context,
@@ -145,12 +145,19 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _detach() -> None:
-    """Go on in a child of nobody's; whoever started us waits for this process only."""
+def _detach(alive: Lock) -> None:
+    """Go on as a child of nobody's; whoever started us waits for this process only.
+
+    The child is a new program, because macOS's frameworks do not survive a bare fork; the lock
+    goes with it.
+    """
     if os.fork():
         os._exit(0)
     os.setsid()
     os.chdir("/")  # whose directory we were started in may want to remove it
+    kept = [argument for argument in sys.argv[1:] if argument != "--detach"]
+    command = [sys.executable, "-P", "-m", "acp_agent.engine.host", *kept]
+    os.execv(command[0], [*command, "--alive", str(alive.handed_on())])
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -162,6 +169,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.add_argument(name, type=int, default=0)
     parser.add_argument("--parallel", type=int, default=1)
     parser.add_argument("--keepalive", type=float, default=60.0, help="seconds without users")
+    parser.add_argument("--alive", type=int, help="the lock, open already")
     parser.add_argument("--detach", action="store_true", help="go into the background")
     return parser.parse_args(arguments)
 

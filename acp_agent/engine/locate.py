@@ -36,6 +36,15 @@ class Nano:
 Found = Remote | Local | Nano
 
 
+def weights(settings: Settings) -> Path | None:
+    """Return the user's own gpt-oss weights, which hold the vocabulary too; None without any."""
+    if settings.demo or settings.script:
+        return None
+    if settings.model_path:
+        return Path(settings.model_path).expanduser()
+    return find_model(model_directories(settings.model_dir))
+
+
 async def find_engine(settings: Settings) -> Found:
     """Return the engine to use.
 

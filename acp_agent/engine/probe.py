@@ -15,7 +15,7 @@ async def answers(endpoint: Endpoint) -> bool:
     with anyio.move_on_after(PATIENCE):
         try:
             async with http.request("GET", endpoint.at("/health")) as response:
-                return response.status in (200, 503)
+                return response.headers.get("server") == "llama.cpp"
         except http.HttpError:
             return False
     return False

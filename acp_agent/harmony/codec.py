@@ -57,12 +57,7 @@ class Codec:
 
         After an answer, and before the first message, that goes up to the user's first word.
         """
-        entries = request.entries
-        match entries[-1] if entries else None:
-            case None | ModelStep(calls=()):
-                return [*self._conversation(request, today, len(entries)), *self._asked]
-            case _:
-                return self.prompt(request, today)
+        return [*self._conversation(request, today, len(request.entries)), *self._asked]
 
     def _conversation(self, request: ModelRequest, today: date, finished: int) -> list[int]:
         """Render everything; entries before index `finished` belong to turns that are over."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
@@ -18,7 +18,7 @@ from acp_agent.protocol.jsonrpc import Object
 from acp_agent.protocol.schema import Fields
 
 # Takes the tool call and the options as the agent sent them; gives an option id, or None to cancel.
-Decide = Callable[[Object, Sequence[Object]], str | None]
+Decide = Callable[[Object, Sequence[Object]], Awaitable[str | None]]
 
 
 class Host(Protocol):
@@ -34,12 +34,12 @@ class Host(Protocol):
         ...
 
 
-def allow(call: Object, options: Sequence[Object]) -> str | None:
+async def allow(call: Object, options: Sequence[Object]) -> str | None:
     """Say yes, this once."""
     return _option(options, "allow_once")
 
 
-def reject(call: Object, options: Sequence[Object]) -> str | None:
+async def reject(call: Object, options: Sequence[Object]) -> str | None:
     """Say no, this once."""
     return _option(options, "reject_once")
 
@@ -61,7 +61,7 @@ class LocalHost:
         match method:
             case "session/request_permission":
                 options = cast("list[Object]", params.get("options") or [])
-                chosen = self.decide(params.get("toolCall") or {}, options)
+                chosen = await self.decide(params.get("toolCall") or {}, options)
                 if chosen is None:
                     return {"outcome": {"outcome": "cancelled"}}
                 return {"outcome": {"outcome": "selected", "optionId": chosen}}

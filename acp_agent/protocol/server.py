@@ -41,7 +41,10 @@ class AgentHandler:
     def request(self, request: Request) -> bytes | Job:
         frames = answer_request(self._agent, request)
         if frames is not None:
-            self.warm_new()
+            if request.method == "session/set_config_option":
+                for conversation in self._conversations.values():
+                    conversation.is_warm = False  # another effort, another prompt
+            self.warm_all()
             return frames
         params = Fields(request.params, request.method)
         opened = self._agent.session(params)
@@ -67,13 +70,14 @@ class AgentHandler:
             conversation.cool()
             conversation.cancel()
 
-    def warm_new(self) -> None:
-        """Get sessions ready that were opened since the last time, unless a turn is running."""
+    def warm_all(self) -> None:
+        """Get every session ready for its next prompt, unless a turn is running."""
         if any(not conversation.is_idle for conversation in self._conversations.values()):
             return
         for opened in self._agent.sessions.values():
-            if opened.id not in self._conversations:
-                self._connection.spawn(self._conversation(opened).warm())
+            conversation = self._conversation(opened)
+            if not conversation.is_warm:
+                self._connection.spawn(conversation.warm())
 
     async def close(self) -> None:
         """Free every session; what takes too long is left to the process's end."""
@@ -93,9 +97,8 @@ class AgentHandler:
         job.answered()
         if not all(other.is_idle for other in self._conversations.values()):
             return
-        if conversation in self._conversations.values():  # and not closed
-            self._connection.spawn(conversation.warm())
-        self.warm_new()
+        conversation.is_warm = False  # there is an answer more to read
+        self.warm_all()
 
     def _conversation(self, opened: OpenSession) -> Conversation:
         if opened.id not in self._conversations:
@@ -148,7 +151,7 @@ async def serve_connection(
 def _begin(connection: Connection, handler: AgentHandler, on_ready: Background | None) -> None:
     if on_ready is not None:
         connection.spawn(on_ready)
-    handler.warm_new()
+    handler.warm_all()
 
 
 async def _end_on_signal(channel: Channel) -> None:

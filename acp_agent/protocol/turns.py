@@ -76,6 +76,7 @@ class Conversation:
         self._turns: set[_Turn] = set()
         self._order = anyio.Lock()  # held from before a turn runs until its answer is on its way
         self._warming = anyio.CancelScope()
+        self.is_warm = False
 
     @property
     def is_idle(self) -> bool:
@@ -108,13 +109,17 @@ class Conversation:
 
     def warm(self) -> Callable[[], Awaitable[None]]:
         """Return the work of getting ready for the next prompt; `cool` ends it, begun or not."""
+        self.cool()
         self._warming = anyio.CancelScope()
+        self.is_warm = True
         return partial(self._warm, self._warming)
 
     async def _warm(self, scope: anyio.CancelScope) -> None:
         with scope:
             async with self._order:
                 await (await self._core()).prewarm()
+        if scope.cancelled_caught:
+            self.is_warm = False
 
     def cool(self) -> None:
         """Stop warming: a prompt, here or elsewhere, needs the machine."""

@@ -7,9 +7,9 @@ from pathlib import Path
 import anyio.to_thread
 from pydantic import BaseModel
 
+from acp_agent.conversation import ToolSpec
 from acp_agent.errors import ToolFailed
 from acp_agent.events import ToolKind
-from acp_agent.conversation import ToolSpec
 from acp_agent.tools.base import Prepared
 from acp_agent.tools.draft import Draft
 from acp_agent.tools.edit import prepare_edit

@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from acp_agent.events import Emit, Location, ToolContent, ToolKind
 from acp_agent.conversation import ToolSpec
+from acp_agent.events import Emit, Location, ToolContent, ToolKind
 
 if TYPE_CHECKING:
     from pydantic import BaseModel  # 60 ms that the event loop does not wait for
@@ -22,26 +22,23 @@ class Permission:
     """What must be allowed before a call runs.
 
     `scope` is what "always allow" would cover: a command prefix (`git status`) or an absolute path.
-    `reason`, if any, is a warning shown with the question.
     """
 
     tool: str
     scope: str
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
     """How a call went: `text` for the model, the rest for the editor.
 
-    `content` and `locations` replace what the prepared call showed; None keeps it.
+    `content` replaces what the prepared call showed; None keeps it.
     """
 
     text: str
     failed: bool = False
     raw_output: object = None
     content: tuple[ToolContent, ...] | None = None
-    locations: tuple[Location, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

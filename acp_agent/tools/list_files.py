@@ -10,9 +10,9 @@ from pathlib import Path
 import anyio.to_thread
 from pydantic import BaseModel
 
+from acp_agent.conversation import ToolSpec
 from acp_agent.errors import ToolFailed
 from acp_agent.events import Emit, ToolKind
-from acp_agent.conversation import ToolSpec
 from acp_agent.tools.base import Prepared, ToolResult
 from acp_agent.tools.spec import tool_spec
 from acp_agent.tools.text_file import text_of

@@ -36,9 +36,15 @@ async def run_live(
 ) -> Ended:
     """Run `argv` to its end or its time limit. Raises ToolFailed if it cannot start."""
     live = _Live(call_id, cwd, emit)
-    async with process_group(argv, cwd=cwd, env=env) as process:
-        with anyio.move_on_after(timeout) as limit:
-            await live.follow(process)
+    try:
+        async with process_group(argv, cwd=cwd, env=env) as process:
+            with anyio.move_on_after(timeout) as limit:
+                await live.follow(process)
+    except anyio.get_cancelled_exc_class():
+        # A terminal that shows the command live must not go on running.
+        with anyio.move_on_after(LINGER, shield=True):
+            await live.show(Ended(live.finished(), None, signal.Signals.SIGKILL.name))
+        raise
     code = process.returncode
     killed = signal.Signals(-code).name if code is not None and code < 0 else None
     ended = Ended(

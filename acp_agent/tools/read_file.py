@@ -11,9 +11,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
+from acp_agent.conversation import ToolSpec
 from acp_agent.errors import ToolFailed
 from acp_agent.events import Emit, Location, ToolKind
-from acp_agent.conversation import ToolSpec
 from acp_agent.tools.base import Prepared, ToolResult
 from acp_agent.tools.spec import tool_spec
 from acp_agent.tools.workspace import Workspace

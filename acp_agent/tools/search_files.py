@@ -9,9 +9,9 @@ from pathlib import Path
 import anyio
 from pydantic import BaseModel
 
+from acp_agent.conversation import ToolSpec
 from acp_agent.errors import ToolFailed
 from acp_agent.events import Emit, ToolKind
-from acp_agent.conversation import ToolSpec
 from acp_agent.tools.base import Prepared, ToolResult
 from acp_agent.tools.glob import Glob, compile_glob
 from acp_agent.tools.search import Match, Query, Search

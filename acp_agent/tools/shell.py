@@ -12,9 +12,9 @@ from typing import Annotated, cast
 import anyio
 from pydantic import BaseModel, BeforeValidator, Field
 
+from acp_agent.conversation import ToolSpec
 from acp_agent.errors import ToolFailed
 from acp_agent.events import Emit, Terminal, Text, ToolCallUpdated, ToolKind
-from acp_agent.conversation import ToolSpec
 from acp_agent.ports import Editor
 from acp_agent.tools.apply_patch import prepare_patch
 from acp_agent.tools.base import Permission, Prepared, ToolResult

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from acp_agent.events import Emit, PlanEntry, PlanStatus, PlanUpdated, ToolKind
 from acp_agent.conversation import ToolSpec
+from acp_agent.events import Emit, PlanEntry, PlanStatus, PlanUpdated, ToolKind
 from acp_agent.tools.base import Prepared, ToolResult
 from acp_agent.tools.spec import tool_spec
 

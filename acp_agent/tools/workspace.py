@@ -92,13 +92,11 @@ class Workspace:
             return None
         try:
             text = await self.editor.read_text_file(str(path))
-        except FileNotFoundError:
+        except (FileNotFoundError, ToolFailed):
+            # Editors refuse files outside their project, and name a missing file in many ways.
             return None
-        except ToolFailed:
-            # Editors refuse files outside their project; those on disk are still ours to read.
-            if on_disk:
-                return None
-            raise
+        if not text and not on_disk:
+            return None  # Zed opens an empty buffer for a file that is not there.
         bom = text.startswith("\ufeff")
         return TextFile(text_of(text.removeprefix("\ufeff")), bom)
 

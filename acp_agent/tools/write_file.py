@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from acp_agent.events import ToolKind
 from acp_agent.conversation import ToolSpec
+from acp_agent.events import ToolKind
 from acp_agent.tools.base import Prepared
 from acp_agent.tools.draft import Draft
 from acp_agent.tools.edit import prepare_edit

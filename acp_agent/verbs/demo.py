@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from typing import Any
 import anyio
 
 from acp_agent.client import LocalHost, allow, open_client
+from acp_agent.config import SOURCES
 from acp_agent.verbs.run import serve_command
 from acp_agent.verbs.show import Screen
 
@@ -50,14 +52,14 @@ async def _play(workspace: Path) -> str:
     )
     screen.line("Everything else is real: client, agent, llama.cpp engine, tools.", "yellow")
 
-    def decide(call: dict[str, Any], options: Sequence[dict[str, Any]]) -> str | None:
+    async def decide(call: dict[str, Any], options: Sequence[dict[str, Any]]) -> str | None:
         kinds = ", ".join(option["kind"] for option in options)
         screen.line(f"  ? session/request_permission [{kinds}] → allow_once", "yellow")
-        return allow(call, options)
+        return await allow(call, options)
 
     command = serve_command({"demo": True})
-    screen.line(f"\n$ {' '.join(['acp-agent', *command[3:]])}", "bold")
-    async with open_client(command, LocalHost(workspace, decide)) as client:
+    screen.line(f"\n$ {' '.join(['acp-agent', *command[4:]])}", "bold")
+    async with open_client(command, LocalHost(workspace, decide), env=_environment()) as client:
         info = client.agent["agentInfo"]
         screen.line(f"initialize: {info['title']} ({info['name']} {info['version']})")
         session = await client.new_session(workspace)
@@ -67,6 +69,13 @@ async def _play(workspace: Path) -> str:
         stop = await session.prompt(PROMPT, screen.update)
         screen.end()
         return stop
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment without the user's settings: the demo is the same for everyone."""
+    ours = {variable for source in SOURCES.values() for variable in source.variables}
+    plain = {name: value for name, value in os.environ.items() if name not in ours}
+    return {**plain, "ACP_AGENT_CONFIG": os.devnull}
 
 
 def _test_passes(workspace: Path) -> bool:

@@ -65,11 +65,12 @@ async def _python(settings: Settings) -> Finding:
 
 
 async def _vocabulary(settings: Settings) -> Finding:
+    from acp_agent.engine.locate import weights
     from acp_agent.harmony.vocab import load_vocabulary
 
     start = time.perf_counter()
     try:
-        vocabulary = await anyio.to_thread.run_sync(load_vocabulary)
+        vocabulary = await anyio.to_thread.run_sync(load_vocabulary, weights(settings))
     except AgentError as error:
         return Finding("vocabulary", "fails", str(error), "install the package anew")
     count = len(vocabulary.encode_text("The vocabulary works offline."))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 
 from acp_agent.client import LocalHost, allow, open_client, reject
 from acp_agent.config import Settings
@@ -46,7 +47,7 @@ def run_prompt(
 
 def serve_command(flags: Mapping[str, object]) -> list[str]:
     """Return the command that starts the agent with the same flags."""
-    command = [sys.executable, "-m", "acp_agent", "serve"]
+    command = [sys.executable, "-P", "-m", "acp_agent", "serve"]
     for name, value in flags.items():
         if value is True:
             command.append(f"--{name.replace('_', '-')}")
@@ -59,15 +60,17 @@ async def _run(command: Sequence[str], workspace: Path, text: str, as_json: bool
     screen = JsonLines() if as_json else Screen()
     gone = False
 
-    def decide(call: dict[str, Any], options: Sequence[dict[str, Any]]) -> str | None:
+    async def decide(call: dict[str, Any], options: Sequence[dict[str, Any]]) -> str | None:
         if as_json or not sys.stdin.isatty():
             print("rejected: nobody is there to ask; see --approvals", file=sys.stderr)
-            return reject(call, options)
+            return await reject(call, options)
         screen.end()
         print(f"allow {call.get('title', 'this call')!r}? [y/N] ", end="", file=sys.stderr)
         sys.stderr.flush()
-        answer = sys.stdin.readline().strip().lower()
-        return (allow if answer in ("y", "yes") else reject)(call, options)
+        # In a thread that a Ctrl-C leaves behind.
+        line = await anyio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True)
+        yes = line.strip().lower() in ("y", "yes")
+        return await (allow if yes else reject)(call, options)
 
     async with open_client(command, LocalHost(workspace, decide, files=False)) as client:
         session = await client.new_session(workspace)

@@ -11,7 +11,7 @@ from typing import TypeVar
 import anyio
 import pytest
 
-from acp_agent.agent.options import Choice, session_options
+from acp_agent.agent.options import Choice, SessionOptions, session_options
 from acp_agent.agent.permissions import Permissions
 from acp_agent.agent.session import Session, Voice
 from acp_agent.agent.turn import Limits
@@ -70,6 +70,7 @@ class Stage:
     engine: ScriptedEngine
     editor: AnsweringEditor
     cwd: Path
+    options: SessionOptions
     events: list[Event] = field(default_factory=list[Event])
     spoke: anyio.Event = field(default_factory=anyio.Event)
 
@@ -117,9 +118,10 @@ def stage(tmp_path: Path, home: Path) -> MakeStage:
         toolbox: Toolbox | None = None,
         again: bool = False,
         engine: ScriptedEngine | None = None,
+        editor: AnsweringEditor | None = None,
     ) -> Stage:
         engine = engine or ScriptedEngine.of(*steps, again=again)
-        editor = AnsweringEditor(*answers)
+        editor = editor or AnsweringEditor(*answers)
         voice = Voice(HarmonyModel(engine), label=label)
         options = session_options(
             (Choice("m", "m"),), mode="gptoss_20b", effort="low", approvals=approvals
@@ -133,6 +135,6 @@ def stage(tmp_path: Path, home: Path) -> MakeStage:
             instructions="Help.",
             limits=limits or Limits(),
         )
-        return Stage(session, engine, editor, cwd)
+        return Stage(session, engine, editor, cwd, options)
 
     return make

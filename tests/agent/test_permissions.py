@@ -21,9 +21,8 @@ async def decide(
     approvals: str = "ask",
     tool: str = "shell",
     kind: ToolKind = "execute",
-    reason: str = "",
 ) -> Verdict:
-    return await permissions.decide(Permission(tool, scope, reason), SHOWN, approvals, kind)
+    return await permissions.decide(Permission(tool, scope), SHOWN, approvals, kind)
 
 
 async def test_the_question_has_four_distinct_answers() -> None:
@@ -84,9 +83,7 @@ async def test_auto_edit_allows_edits_and_asks_for_commands() -> None:
     assert (edited, ran) == ("allowed", "rejected")
 
 
-async def test_auto_edit_asks_for_an_edit_that_carries_a_warning() -> None:
-    editor = AnsweringEditor("reject_once")
-    verdict = await decide(
-        Permissions(editor), "/w", approvals="auto-edit", kind="edit", reason="not tracked"
-    )
-    assert (verdict, len(editor.questions)) == ("rejected", 1)
+async def test_a_scope_too_long_for_a_button_is_not_put_on_it() -> None:
+    editor = AnsweringEditor("allow_once")
+    await decide(Permissions(editor), "cat <<'EOF'\n" + "x" * 10_000 + "\nEOF")
+    assert editor.questions[0][1] == "Always allow exactly this in this session"

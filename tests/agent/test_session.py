@@ -22,10 +22,11 @@ from acp_agent.backends.script import (
     Think,
 )
 from acp_agent.backends.scripted import ScriptedEngine
-from acp_agent.conversation import ToolSpec
-from acp_agent.errors import ContextOverflow, StreamDropped
+from acp_agent.conversation import ToolSpec, UserMessage
+from acp_agent.errors import ContextOverflow, EngineMismatch, StreamDropped, ToolFailed
 from acp_agent.events import (
     Diff,
+    Event,
     Noticed,
     PlanEntry,
     PlanUpdated,
@@ -33,9 +34,9 @@ from acp_agent.events import (
     ToolCallUpdated,
     UsageUpdated,
 )
-from acp_agent.ports import EngineEvent, PromptProgress, Sampling
+from acp_agent.ports import EngineEvent, PermissionOption, PromptProgress, Sampling
 from acp_agent.tools.base import Prepared
-from tests.agent.conftest import MakeStage
+from tests.agent.conftest import AnsweringEditor, MakeStage
 
 pytestmark = pytest.mark.anyio
 
@@ -151,7 +152,9 @@ async def test_bad_calls_without_end_end_the_turn(stage: MakeStage) -> None:
     play = stage([Invoke("nothing", "{}")], again=True, limits=Limits(bad_calls=3))
     assert await play.prompt() == "max_turn_requests"
     assert len(play.engine.requests) == 3
-    assert play.of(Noticed) == [Noticed("stopped after 3 calls that could not run", "warning")]
+    assert play.of(Noticed) == [
+        Noticed("stopped: nothing could be run 3 times in a row", "warning")
+    ]
 
 
 async def test_a_good_call_forgives_bad_ones(stage: MakeStage) -> None:
@@ -283,6 +286,58 @@ async def test_reasoning_alone_is_no_answer(stage: MakeStage) -> None:
     mute = [Raw("<|channel|>analysis<|message|>Hm.<|end|>")]
     play = stage(mute, again=True, limits=Limits(bad_calls=2))
     assert await play.prompt() == "max_turn_requests"
+
+
+async def test_a_prompt_that_was_too_long_does_not_spoil_the_session(stage: MakeStage) -> None:
+    script = [Answer([[Overflow()]], pattern="huge"), Answer([DONE])]
+    play = stage(engine=ScriptedEngine(script))
+    with pytest.raises(ContextOverflow):
+        await play.prompt("huge")
+    assert await play.prompt("small") == "end_turn"
+    assert "huge" not in play.prompt_text()
+
+
+async def test_approvals_changed_in_mid_turn_hold_at_once(stage: MakeStage) -> None:
+    play = stage([Invoke("list_files", "{}")], [WRITE], DONE, approvals="full")
+
+    async def emit(event: Event) -> None:
+        await play.emit(event)
+        if isinstance(event, ToolCallStarted):
+            play.options.set("approvals", "read-only")
+
+    with anyio.fail_after(10):
+        await play.session.prompt(UserMessage("go"), emit)
+    assert not (play.cwd / "a.txt").exists()
+    assert play.statuses()[-1] == "failed"
+
+
+class RefusingEditor(AnsweringEditor):
+    """An editor that cannot ask its user."""
+
+    async def request_permission(
+        self, call: ToolCallUpdated, options: Sequence[PermissionOption]
+    ) -> str | None:
+        raise ToolFailed("the editor refused session/request_permission: not now")
+
+
+async def test_an_editor_that_cannot_ask_means_no_and_the_run_goes_on(stage: MakeStage) -> None:
+    play = stage([WRITE], DONE, editor=RefusingEditor())
+    assert await play.prompt() == "end_turn"
+    assert not (play.cwd / "a.txt").exists()
+    assert "not now" in play.prompt_text()
+
+
+class SizelessEngine(ScriptedEngine):
+    """An engine that does not say how much it holds."""
+
+    async def context_size(self) -> int:
+        raise EngineMismatch("no /props here")
+
+
+async def test_an_answer_stands_though_the_context_size_is_unknown(stage: MakeStage) -> None:
+    play = stage(engine=SizelessEngine([Answer([DONE])]))
+    assert await play.prompt() == "end_turn"
+    assert play.of(UsageUpdated) == []
 
 
 class SlowReader(ScriptedEngine):

@@ -304,5 +304,5 @@ async def test_everything_that_was_asked_is_kept() -> None:
     engine = ScriptedEngine.of([Say("a")])
     await engine.prefill([1, 2])
     await played(engine, prompt("x"), Sampling(seed=1))
-    assert engine.prefills == [(1, 2)]
-    assert engine.requests == [Request(tuple(prompt("x")), Sampling(seed=1))]
+    assert list(engine.prefills) == [(1, 2)]
+    assert list(engine.requests) == [Request(tuple(prompt("x")), Sampling(seed=1))]

@@ -199,11 +199,12 @@ def test_after_an_answer_only_the_users_words_are_left_to_read(
         assert codec.prompt(request(*entries, MORE), DAY) == [*ahead, *words]
 
 
-def test_within_a_turn_all_of_the_prompt_can_be_read_ahead(
+def test_what_is_read_ahead_is_how_the_next_prompt_begins(
     codec: Codec, turn: tuple[Entry, ...]
 ) -> None:
-    for entries in (turn[:1], turn[:3], (*turn, MORE)):
-        assert codec.ahead(request(*entries), DAY) == codec.prompt(request(*entries), DAY)
+    for entries in ((), turn[:1], turn[:3], turn):
+        ahead = codec.ahead(request(*entries), DAY)
+        assert codec.prompt(request(*entries, MORE), DAY)[: len(ahead)] == ahead
 
 
 def test_only_the_day_and_the_effort_change_the_system_message(

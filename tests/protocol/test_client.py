@@ -166,7 +166,7 @@ async def test_host_refuses_with_a_code(
     assert error.value.code == code
 
 
-def shrug(call: Object, options: Sequence[Object]) -> str | None:
+async def shrug(call: Object, options: Sequence[Object]) -> str | None:
     return None
 
 

@@ -81,8 +81,8 @@ async def test_a_program_of_another_directory_is_another_program(bench: Bench) -
     bench.put("sub/check", "")
     here = await bench.prepare("shell", command="./check --all")
     there = await bench.prepare("shell", command="./check --all", workdir="sub")
-    assert here.permission == Permission("shell", "./check")
-    assert there.permission == Permission("shell", f"cd {bench.root}/sub && ./check")
+    assert here.permission == Permission("shell", "./check --all")
+    assert there.permission == Permission("shell", f"cd {bench.root}/sub && ./check --all")
 
 
 @pytest.mark.parametrize(
