@@ -125,7 +125,8 @@ class Locator:
 
     async def _start(self, spec: EngineSpec) -> Endpoint:
         if spec not in self._launchers:
-            launcher = Launcher(spec, keepalive=self._settings.keepalive)
+            settings = self._settings
+            launcher = Launcher(spec, keepalive=settings.keepalive, idle=settings.idle_unload)
             self._launchers[spec] = await self._stack.enter_async_context(launcher)
         return await self._launchers[spec].locate()
 

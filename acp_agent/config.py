@@ -36,6 +36,7 @@ class Settings(NamedTuple):
     parallel: int = 1
     port: int = 0
     keepalive: float = 60.0
+    idle_unload: float = 600.0
     command_timeout: float = 120.0
     demo: bool = False
     script: str = ""
@@ -97,6 +98,7 @@ SOURCES: dict[str, Source] = {
     "parallel": Source(("GPT_OSS_PARALLEL",), *_at_least(1)),
     "port": Source(("GPT_OSS_PORT",), _is_port, "a port number"),
     "keepalive": Source(("GPT_OSS_KEEPALIVE_SECS",), *_at_least(0)),
+    "idle_unload": Source(("GPT_OSS_IDLE_UNLOAD_SECS",), *_at_least(0)),
     "command_timeout": Source(("ACP_AGENT_COMMAND_TIMEOUT",), *_at_least(1)),
     "log_level": Source(("ACP_AGENT_LOG",), *_one_of("debug", "info", "warning", "error")),
 }

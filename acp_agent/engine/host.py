@@ -17,12 +17,13 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from acp_agent.engine.activity import Activity
 from acp_agent.engine.home import EngineHome, EngineSpec, EngineState, Lock
 from acp_agent.engine.last_words import explain
 
@@ -49,10 +50,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.port,
         options.threads,
     )
-    return serve(spec, home, options.log, options.keepalive)
+    return serve(spec, home, options.log, Patience(options.keepalive, options.idle))
 
 
-def serve(spec: EngineSpec, home: EngineHome, log: Path, keepalive: float) -> int:
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds after which the engine ends: without users, and without anything to do (0: never)."""
+
+    keepalive: float
+    idle: float
+
+
+def serve(spec: EngineSpec, home: EngineHome, log: Path, patience: Patience) -> int:
     """Load the model, answer, and end. The caller holds the home's `alive` lock."""
     for attempt in range(1, ATTEMPTS + 1):
         port = spec.port or _free_port()
@@ -69,12 +78,12 @@ def serve(spec: EngineSpec, home: EngineHome, log: Path, keepalive: float) -> in
                 return 1
             os.truncate(log, 0)
             continue
-        _stay(server, home, replace(state, ready=True), keepalive)
+        _stay(server, home, replace(state, ready=True), patience)
         return 0
     return 1
 
 
-def _stay(server: object, home: EngineHome, state: EngineState, keepalive: float) -> None:
+def _stay(server: object, home: EngineHome, state: EngineState, patience: Patience) -> None:
     ended = threading.Event()
 
     def end(_number: int, _frame: FrameType | None) -> None:
@@ -83,7 +92,8 @@ def _stay(server: object, home: EngineHome, state: EngineState, keepalive: float
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, end)
     home.write(state)
-    closing = _wait_until_unused(home, keepalive, ended)
+    activity = Activity(state.url, state.key)
+    closing = _wait_until_unused(home, activity, patience, ended)
     home.forget()
     del server
     if closing is not None:
@@ -108,21 +118,26 @@ def _llama(spec: EngineSpec, port: int, key: str) -> object:
     return xllamacpp.Server(params)
 
 
-def _wait_until_unused(home: EngineHome, keepalive: float, ended: threading.Event) -> Lock | None:
-    """Return when told to end, or with the `users` lock when nobody has held it for `keepalive` s.
+def _wait_until_unused(
+    home: EngineHome, activity: Activity, patience: Patience, ended: threading.Event
+) -> Lock | None:
+    """Return when told to end, when idle for long, or when unused: then with the `users` lock.
 
-    While we keep that lock, newcomers wait for us to be gone, and then start another.
+    While we keep that lock, newcomers wait for us to be gone, and then start another. Users whose
+    engine was idle start another when they need one again.
     """
-    pause = min(1.0, max(0.05, keepalive / 4))
+    pause = min(1.0, max(0.05, min(patience.keepalive, patience.idle or 4) / 4))
     unused_since: float | None = None
     while not ended.wait(pause):
+        if activity.is_idle(patience.idle):
+            return None
         lock = home.lock("users")
         if lock is None:
             unused_since = None
             continue
         now = time.monotonic()
         unused_since = now if unused_since is None else unused_since
-        if now - unused_since >= keepalive:
+        if now - unused_since >= patience.keepalive:
             return lock
         lock.release()
     return None
@@ -169,6 +184,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.add_argument(name, type=int, default=0)
     parser.add_argument("--parallel", type=int, default=1)
     parser.add_argument("--keepalive", type=float, default=60.0, help="seconds without users")
+    parser.add_argument("--idle", type=float, default=0.0, help="seconds with nothing to do")
     parser.add_argument("--alive", type=int, help="the lock, open already")
     parser.add_argument("--detach", action="store_true", help="go into the background")
     return parser.parse_args(arguments)

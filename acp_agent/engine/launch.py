@@ -31,15 +31,22 @@ PAUSE = 0.02
 class Launcher:
     """The engine for `spec`, as long as this is entered; `locate` finds or starts it.
 
-    `keepalive` is how many seconds an engine that we start outlives its last user; `engine` is the
-    one that was found last.
+    An engine that we start outlives its last user by `keepalive` seconds, and ends when it had
+    nothing to do for `idle` seconds (0: it stays), to give the memory back. `engine` is the one
+    that was found last.
     """
 
     def __init__(
-        self, spec: EngineSpec, *, keepalive: float = 60.0, start_seconds: float = START_SECONDS
+        self,
+        spec: EngineSpec,
+        *,
+        keepalive: float = 60.0,
+        idle: float = 0.0,
+        start_seconds: float = START_SECONDS,
     ) -> None:
         self._spec = spec
         self._keepalive = keepalive
+        self._idle = idle
         self._start_seconds = start_seconds
         self._lease: Lock | None = None
         self.engine: EngineState | None = None
@@ -151,6 +158,7 @@ class Launcher:
             "port": spec.port,
             "threads": spec.threads,
             "keepalive": self._keepalive,
+            "idle": self._idle,
         }
         flags = [part for name, value in values.items() for part in (f"--{name}", str(value))]
         # -P: Python would look for modules in the current directory first, the user's project.

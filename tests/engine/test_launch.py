@@ -21,6 +21,7 @@ from acp_agent.engine.launch import Launcher
 from acp_agent.engine.nano import ensure_nano
 from acp_agent.errors import EngineFailed, EngineUnauthorized, EngineUnavailable
 from acp_agent.paths import runtime_dir, state_dir
+from acp_agent.ports import Sampling, StepEnded
 from tests.engine.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("home")]
@@ -271,3 +272,12 @@ def test_the_host_ends_with_status_0_when_told_to(spec: EngineSpec, tmp_path: Pa
         anyio.run(until, ready)
         host.send_signal(signal.SIGTERM)
         assert host.wait(5) == 0
+
+
+async def test_an_idle_engine_gives_the_memory_back_and_comes_again(spec: EngineSpec) -> None:
+    async with Launcher(spec, keepalive=0.1, idle=0.5) as launcher:
+        server = LlamaServer(launcher.locate)
+        for _ in range(2):
+            async with server.stream([200006, 1428, 200008], Sampling(max_tokens=3)) as events:
+                assert [event async for event in events if isinstance(event, StepEnded)]
+            await has_ended(spec)

@@ -234,3 +234,11 @@ def test_any_patch_is_prepared_without_a_trace_and_run_whole(
     with contextlib.suppress(ToolFailed):
         anyio.run(attempt)
     assert outside.read_text() == "one\n"
+
+
+async def test_an_empty_buffer_for_a_missing_file_is_a_missing_file(make_bench: MakeBench) -> None:
+    editor = ScriptedEditor(can_read_files=True, can_write_files=True)
+    bench = make_bench(editor)
+    editor.buffers[str(bench.root / "new.py")] = ""
+    prepared = await bench.prepare("apply_patch", patch=patch("*** Add File: new.py", "+hello"))
+    assert prepared.content == (Diff(str(bench.root / "new.py"), None, "hello\n"),)
