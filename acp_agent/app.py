@@ -107,7 +107,9 @@ class Locator:
             case Nano():
                 path = await anyio.to_thread.run_sync(ensure_nano, abandon_on_cancel=True)
                 # So small that a second thread would only wait for the first.
-                return await self._start(EngineSpec(path, NANO_CONTEXT, threads=1))
+                return await self._start(
+                    EngineSpec(path, NANO_CONTEXT, self._settings.parallel, threads=1)
+                )
             case Local(path):
                 settings = self._settings
                 return await self._start(

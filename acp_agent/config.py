@@ -33,7 +33,7 @@ class Settings(NamedTuple):
     context: int = 0
     batch: int = 0
     ubatch: int = 0
-    parallel: int = 1
+    parallel: int = 2
     port: int = 0
     keepalive: float = 60.0
     idle_unload: float = 600.0
@@ -65,7 +65,13 @@ def _at_least(low: float) -> Rule:
 
 
 def _is_address(value: Any) -> bool:
-    return value.startswith(("http://", "https://"))
+    from urllib.parse import urlsplit
+
+    try:
+        address = urlsplit(str(value))
+        return address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
+    except ValueError:
+        return False
 
 
 def _is_context(value: Any) -> bool:
@@ -113,7 +119,10 @@ def load(
         ConfigError: A value is wrong; the text names the setting and its source.
 
     """
-    path = file or Path(environ.get("ACP_AGENT_CONFIG") or config_file())
+    named = environ.get("ACP_AGENT_CONFIG")
+    path = file or Path(named or config_file())
+    if named and not path.exists():
+        raise ConfigError(f"ACP_AGENT_CONFIG: there is no file {named!r}")
     values: dict[str, Any] = {}
     for name, value in _read(path).items():
         if name not in SOURCES:

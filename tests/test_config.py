@@ -72,12 +72,20 @@ def test_a_wrong_value_in_the_file_names_the_setting_and_the_file(
         ("GPT_OSS_CTX", "many", "GPT_OSS_CTX: context must be a number, not 'many'"),
         ("GPT_OSS_CTX", "-1", "GPT_OSS_CTX: context must be 0 to 131072, not -1"),
         ("GPT_OSS_URL", "localhost:8000", "GPT_OSS_URL: engine_url must be an http:// or"),
+        ("GPT_OSS_URL", "http://", "GPT_OSS_URL: engine_url must be an http:// or"),
+        ("GPT_OSS_URL", "http://[::1", "GPT_OSS_URL: engine_url must be an http:// or"),
+        ("GPT_OSS_URL", "http://a:99999", "GPT_OSS_URL: engine_url must be an http:// or"),
         ("GPT_OSS_KEEPALIVE_SECS", "nan", "GPT_OSS_KEEPALIVE_SECS: keepalive must be 0 or more"),
     ],
 )
 def test_a_wrong_variable_is_named(file: Path, variable: str, value: str, message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         load({}, {variable: value}, file)
+
+
+def test_a_file_that_was_named_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="ACP_AGENT_CONFIG: there is no file"):
+        load({}, {"ACP_AGENT_CONFIG": str(tmp_path / "gone.toml")})
 
 
 def test_a_file_that_is_no_text_is_an_error_that_names_it(file: Path) -> None:

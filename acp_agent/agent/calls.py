@@ -45,9 +45,9 @@ class CallRunner:
 
     async def announce(self, call_id: str, recipient: str) -> None:
         """Show a call whose arguments are still being written."""
-        name = recipient.removeprefix("functions.")
+        name, kind = self._toolbox.announce(recipient)
         self._shown[call_id] = True
-        await self._emit(ToolCallStarted(call_id, name, name))
+        await self._emit(ToolCallStarted(call_id, name, name, kind))
 
     async def run(self, call: Call) -> bool:
         """Run one call and put its answer into the history; return whether it could be run."""

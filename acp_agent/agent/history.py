@@ -8,7 +8,7 @@ from acp_agent.conversation import Call, Entry, ModelStep, ToolMessage, UserMess
 
 
 class History:
-    """An append-only list of entries; nothing that was said is ever rewritten."""
+    """A list of entries; nothing that was answered is ever rewritten."""
 
     def __init__(self) -> None:
         self._entries: list[Entry] = []
@@ -21,10 +21,15 @@ class History:
         self.close_open_calls()
         self._entries.append(message)
 
-    def forget_unanswered(self) -> None:
-        """Drop a message that no model has begun to answer: whoever sends it again says it once."""
-        if self._entries and isinstance(self._entries[-1], UserMessage):
+    def forget_unanswered(self, *, all_of_them: bool = False) -> None:
+        """Drop the last message if no model has begun to answer it: it may be sent again.
+
+        With `all_of_them`, so are those before it that were cancelled before any answer.
+        """
+        while self._entries and isinstance(self._entries[-1], UserMessage):
             self._entries.pop()
+            if not all_of_them:
+                break
 
     def add_step(self, step: ModelStep) -> None:
         """Keep what the model generated, also when it was cut; an empty step leaves no trace."""

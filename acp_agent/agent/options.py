@@ -37,7 +37,7 @@ APPROVALS = (
     Choice("read-only", "Read only", "changes nothing and runs nothing"),
     Choice("full", "Never ask", "changes files and runs commands without asking"),
 )
-MODES = (Choice("gptoss_20b", "GPT-OSS", "prompts go to GPT-OSS with its native Harmony tools"),)
+MODES = (Choice("gptoss_20b", "GPT-OSS", "prompts go to GPT-OSS"),)
 
 
 def values(choices: tuple[Choice, ...]) -> tuple[str, ...]:

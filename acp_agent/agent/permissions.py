@@ -72,6 +72,8 @@ def options(permission: Permission) -> tuple[PermissionOption, ...]:
     scope = permission.scope
     if len(scope) > LONGEST_LABEL or "\n" in scope:
         scope = "exactly this"
+    elif scope.startswith("/"):
+        scope = f"changes in {scope}"
     return (
         PermissionOption("allow_once", "Allow", "allow_once"),
         PermissionOption("allow_always", f"Always allow {scope} in this session", "allow_always"),

@@ -15,7 +15,7 @@ from acp_agent.agent.options import SessionOptions
 from acp_agent.agent.permissions import Permissions
 from acp_agent.agent.turn import DEFAULT_LIMITS, Limits, Turn
 from acp_agent.conversation import Effort, ModelRequest, UserMessage
-from acp_agent.errors import BackendError
+from acp_agent.errors import BackendError, ContextOverflow
 from acp_agent.events import Emit, StopReason
 from acp_agent.ports import LocalModelBackend
 from acp_agent.tools.base import Toolbox
@@ -130,7 +130,8 @@ class Session:
             pass
         except BackendError as error:
             logger.warning("turn of %s: %s", self.id, error)
-            self._history.forget_unanswered()
+            too_long = isinstance(error, ContextOverflow)
+            self._history.forget_unanswered(all_of_them=too_long)
             raise
         finally:
             with anyio.move_on_after(CLEAN_UP_SECONDS, shield=True):

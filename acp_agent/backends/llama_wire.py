@@ -66,6 +66,9 @@ def completion_body(prompt: Sequence[int], sampling: Sampling) -> bytes:
     return json.dumps(body).encode()
 
 
+LONGEST_LINE = 1024 * 1024
+
+
 class EventStream:
     """Takes the server-sent events of one completion apart, however the bytes arrive."""
 
@@ -83,6 +86,8 @@ class EventStream:
 
         """
         *lines, self._buffer = (self._buffer + data).split(b"\n")
+        if len(self._buffer) > LONGEST_LINE:
+            raise mismatch(self._url, "it streams a line without an end")
         events: list[WireEvent] = []
         ids: list[int] = []
         for line in lines:
@@ -118,7 +123,7 @@ class EventStream:
             return PromptProgress(progress["processed"], progress["cache"], progress["total"])
         if fields["stop"]:
             return StepEnded(_reason(fields), timings(fields.get("timings", {})))
-        ids, before = fields["tokens"], self._predicted
+        ids, before = [int(token) for token in fields["tokens"]], self._predicted
         self._predicted = int(fields["tokens_predicted"])
         missing = self._predicted - before - len(ids)
         if missing > 0 and ids:

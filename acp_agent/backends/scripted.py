@@ -34,6 +34,7 @@ from acp_agent.backends.script import (
     tokens,
 )
 from acp_agent.errors import ContextOverflow, EngineFailed, StreamDropped
+from acp_agent.harmony.prompts import without_note
 from acp_agent.harmony.vocab import END, MESSAGE, START, load_vocabulary
 from acp_agent.ports import (
     Availability,
@@ -73,6 +74,10 @@ class ScriptedEngine:
         self.prefills: deque[tuple[int, ...]] = deque(maxlen=REMEMBERED)
         self._answers = answers
         self._context = context
+
+    def play(self, answers: Sequence[Answer]) -> None:
+        """Play these from now on."""
+        self._answers = answers
 
     @classmethod
     def of(cls, *steps: Step, again: bool = False) -> ScriptedEngine:
@@ -162,7 +167,7 @@ def due(vocabulary: Vocabulary, prompt: Sequence[int]) -> tuple[str, int]:
     text, number, inside = "", 0, False
     for role, body in _messages(prompt):
         if vocabulary.decode(role).startswith("user"):
-            text, number, inside = vocabulary.decode(body), 0, False
+            text, number, inside = without_note(vocabulary.decode(body)), 0, False
         elif not vocabulary.decode(role).startswith("assistant"):
             number, inside = number + inside, False
         elif body:

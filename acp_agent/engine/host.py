@@ -112,6 +112,7 @@ def _llama(spec: EngineSpec, port: int, key: str) -> object:
     params.n_ctx, params.n_parallel = spec.context, spec.parallel
     params.n_batch = spec.batch or params.n_batch
     params.n_ubatch = spec.ubatch or params.n_ubatch
+    params.kv_unified = True  # every slot may use the whole context
     if spec.threads:
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = spec.threads
     params.ui, params.offline, params.endpoint_slots = False, True, True

@@ -75,10 +75,13 @@ class Launcher:
         try:
             with anyio.fail_after(self._start_seconds):
                 state = await self._find(home)
-        except TimeoutError:
-            raise EngineUnavailable(
-                f"the engine did not listen within {self._start_seconds:g} s; see {self._log(home)}"
-            ) from None
+        except OSError as error:
+            if isinstance(error, TimeoutError):
+                raise EngineUnavailable(
+                    f"the engine did not listen within {self._start_seconds:g} s;"
+                    f" see {self._log(home)}"
+                ) from None
+            raise EngineUnavailable(f"cannot start the engine: {error}") from None
         return Endpoint(state.url, state.key)
 
     async def _find(self, home: EngineHome) -> EngineState:
@@ -102,10 +105,14 @@ class Launcher:
         if self._spec.model.is_dir():
             raise EngineUnavailable(f"{self._spec.model} is a directory; name a GGUF file in it")
         try:
-            return EngineHome(runtime_dir() / f"engine-{self._spec.digest()}")
+            digest = self._spec.digest()
         except OSError as error:
             reason = error.strerror or error
             raise EngineUnavailable(f"cannot use {self._spec.model}: {reason}") from None
+        try:
+            return EngineHome(runtime_dir() / f"engine-{digest}")
+        except OSError as error:
+            raise EngineUnavailable(f"cannot start the engine: {error}") from None
 
     def _log(self, home: EngineHome) -> Path:
         return state_dir() / f"{home.path.name}.log"

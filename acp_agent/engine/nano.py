@@ -233,6 +233,8 @@ def _write(directory: Path, stem: str, chunks: Iterable[bytes]) -> Path:
     try:
         with os.fdopen(handle, "wb") as file:
             checksum = _checksum(_written(chunks, file))
+        # Whoever made it, it is the same file: agents that find one engine by it share one.
+        os.utime(part, (0, 0))
         return Path(part).replace(directory / f"{stem}-{checksum}.gguf")
     except BaseException:
         Path(part).unlink(missing_ok=True)

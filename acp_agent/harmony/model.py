@@ -23,6 +23,7 @@ from acp_agent.ports import (
     ModelEvent,
     ModelInfo,
     Sampling,
+    StepEnded,
     TokenEngine,
     Tokens,
 )
@@ -146,6 +147,8 @@ class HarmonyStream:
             if isinstance(event, Tokens):
                 self._waiting.extend(self._parser.feed(event.ids))
             else:
+                if isinstance(event, StepEnded) and event.reason == "stop":
+                    self._waiting.extend(self._parser.finish())
                 self._waiting.append(event)
         return self._waiting.popleft()
 

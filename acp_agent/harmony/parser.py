@@ -56,6 +56,14 @@ class Parser:
         parts, self._parts = self._parts, []
         return parts
 
+    def finish(self) -> list[Part]:
+        """Take the engine's word that the model was done: a text without terminator is whole."""
+        if isinstance(self._open, OpenBody) and not self._open.header.recipient:
+            self._note("a message without a terminator")
+            self._end(END)
+        parts, self._parts = self._parts, []
+        return parts
+
     def pieces(self) -> list[Piece]:
         """Return the messages one by one; one that is still open is closed as incomplete."""
         match self._open:

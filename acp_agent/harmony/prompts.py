@@ -21,3 +21,9 @@ def environment_note(workspace: str, others: tuple[str, ...] = (), system: str =
     """Return the line to put above the first user message: directories and operating system."""
     also = f", also {', '.join(others)}" if others else ""
     return f"[workspace {workspace}{also} on {system or platform.system()}]\n\n"
+
+
+def without_note(message: str) -> str:
+    """Return the user's own words of a message that may begin with an `environment_note`."""
+    note, end, words = message.partition("]\n\n")
+    return words if end and note.startswith("[workspace ") else message

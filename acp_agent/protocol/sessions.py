@@ -33,13 +33,20 @@ class OpenSession:
 def open_session(params: Fields, session_id: str, options: SessionOptions) -> OpenSession:
     """Read the params of `session/new`."""
     cwd = Path(params.absolute_path("cwd"))
-    if not cwd.is_dir():
+    if not _is_directory(cwd):
         params.fail("cwd", "must be an existing directory")
     more = tuple(Path(path) for path in params.absolute_paths("additionalDirectories"))
     servers = params.items("mcpServers")
     for server in servers:
         _check_server(server)
     return OpenSession(session_id, (cwd, *more), options, (MCP_NOTE,) if servers else ())
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def config_options(options: SessionOptions) -> list[dict[str, Any]]:

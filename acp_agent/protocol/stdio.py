@@ -29,6 +29,7 @@ def claim() -> Wire:
     that reads stdin finds it empty.
     """
     try:
+        os.fstat(1)  # before a copy of stdin can take its place
         wire = Wire(os.dup(0), os.dup(1))
     except OSError:
         raise ConfigError("stdin and stdout must be open: the protocol runs over them") from None

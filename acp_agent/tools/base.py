@@ -77,6 +77,10 @@ class Toolbox(Protocol):
     @property
     def specs(self) -> tuple[ToolSpec, ...]: ...
 
+    def announce(self, recipient: str) -> tuple[str, ToolKind]:
+        """Return name and kind of the tool that `recipient` means, as far as they are known."""
+        ...
+
     async def prepare(self, call_id: str, recipient: str, arguments: str) -> Prepared:
         """Resolve the recipient, check the arguments, prepare the call. Raises ToolFailed."""
         ...

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, cast
@@ -118,7 +117,7 @@ class Shell:
         """In another directory `make test` or `./check` is another command."""
         if cwd == self._workspace.resolve("."):
             return scope(command)
-        return f"cd {shlex.quote(str(cwd))} && {scope(command)}"
+        return f"{scope(command)} (in {cwd})"
 
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in self._environ.items() if name not in _SECRETS}

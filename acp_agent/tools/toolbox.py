@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from acp_agent.conversation import ToolSpec
+from acp_agent.errors import ToolFailed
+from acp_agent.events import ToolKind
 from acp_agent.ports import Editor
 from acp_agent.tools.apply_patch import ApplyPatch
 from acp_agent.tools.base import Prepared, Tool, Toolbox
@@ -33,6 +35,14 @@ class Tools:
     @property
     def specs(self) -> tuple[ToolSpec, ...]:
         return self._specs
+
+    def announce(self, recipient: str) -> tuple[str, ToolKind]:
+        """Return name and kind of the tool that `recipient` means, as far as they are known."""
+        try:
+            name = resolve(recipient, self._tools)
+        except ToolFailed:
+            return recipient.removeprefix("functions."), "other"
+        return name, self._tools[name].kind
 
     async def prepare(self, call_id: str, recipient: str, arguments: str) -> Prepared:
         """Resolve the recipient, check the arguments, prepare the call. Raises ToolFailed."""

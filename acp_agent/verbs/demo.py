@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from acp_agent.config import SOURCES
 from acp_agent.verbs.run import serve_command
 from acp_agent.verbs.show import Screen
 
+YESTERDAY = time.time() - 86_400
 PROMPT = "Please fix the failing test"
 FILES = {
     "calc.py": '''"""A calculator."""
@@ -37,12 +39,23 @@ def run_demo() -> int:
     """Show the demo; 0 if the test passes in the end."""
     with tempfile.TemporaryDirectory(prefix="acp-agent-demo-") as folder:
         workspace = Path(folder).resolve()
-        for name, text in FILES.items():
-            (workspace / name).write_text(text, encoding="utf-8")
+        lay_out(workspace)
         stop = anyio.run(_play, workspace)
         passed = _test_passes(workspace)
     print(f"\nstop reason: {stop}; the test {'passes' if passed else 'still fails'} now.")
     return 0 if passed and stop == "end_turn" else 1
+
+
+def lay_out(workspace: Path) -> None:
+    """Write the project with the failing test.
+
+    Its files are of yesterday: Python takes compiled code for current when a file's size and second
+    are the same, and the fix changes neither.
+    """
+    for name, text in FILES.items():
+        path = workspace / name
+        path.write_text(text, encoding="utf-8")
+        os.utime(path, (YESTERDAY, YESTERDAY))
 
 
 async def _play(workspace: Path) -> str:

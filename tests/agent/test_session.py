@@ -20,6 +20,7 @@ from acp_agent.backends.script import (
     Raw,
     Say,
     Think,
+    Wait,
 )
 from acp_agent.backends.scripted import ScriptedEngine
 from acp_agent.conversation import ToolSpec, UserMessage
@@ -32,6 +33,7 @@ from acp_agent.events import (
     PlanUpdated,
     ToolCallStarted,
     ToolCallUpdated,
+    ToolKind,
     UsageUpdated,
 )
 from acp_agent.ports import EngineEvent, PermissionOption, PromptProgress, Sampling
@@ -72,7 +74,8 @@ async def test_a_call_appears_before_its_arguments_are_complete(stage: MakeStage
     play = stage([Invoke("read_file", '{"path": "a.txt"}')], DONE)
     await play.prompt()
     started = play.of(ToolCallStarted)
-    assert [(event.name, event.status) for event in started] == [("read_file", "pending")]
+    shown = [(event.name, event.kind, event.status) for event in started]
+    assert shown == [("read_file", "read", "pending")]
     assert play.of(ToolCallUpdated)[0].call_id == started[0].call_id
 
 
@@ -297,6 +300,29 @@ async def test_a_prompt_that_was_too_long_does_not_spoil_the_session(stage: Make
     assert "huge" not in play.prompt_text()
 
 
+async def test_a_prompt_too_long_that_was_cancelled_goes_with_the_next_error(
+    stage: MakeStage,
+) -> None:
+    play = stage([Wait(60), Say("late")], again=True)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(play.prompt, "huge")
+        with anyio.fail_after(10):
+            while not play.engine.requests:
+                await anyio.lowlevel.checkpoint()
+        play.session.cancel()
+    play.engine.play([Answer([[Overflow()]], pattern="next"), Answer([DONE])])
+    with pytest.raises(ContextOverflow):
+        await play.prompt("next")
+    assert await play.prompt("small") == "end_turn"
+    assert "huge" not in play.prompt_text()
+
+
+async def test_an_answer_without_its_terminator_is_said_once(stage: MakeStage) -> None:
+    play = stage([Raw("<|channel|>final<|message|>Hello")])
+    assert await play.prompt() == "end_turn"
+    assert play.text() == "Hello"
+
+
 async def test_approvals_changed_in_mid_turn_hold_at_once(stage: MakeStage) -> None:
     play = stage([Invoke("list_files", "{}")], [WRITE], DONE, approvals="full")
 
@@ -367,6 +393,9 @@ class BrokenToolbox:
     """Tools with a bug in them."""
 
     specs = (ToolSpec("boom", "It breaks.", {"type": "object", "properties": {}}),)
+
+    def announce(self, recipient: str) -> tuple[str, ToolKind]:
+        return recipient, "other"
 
     async def prepare(self, call_id: str, recipient: str, arguments: str) -> Prepared:
         raise ZeroDivisionError

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from acp_agent.engine.nano import ensure_nano
-from acp_agent.verbs.demo import FILES
+from acp_agent.verbs.demo import lay_out
 from tests.e2e.engines import end_engines
 from tests.e2e.terminals import Terminals
 
@@ -64,6 +64,5 @@ def workspace(tmp_path: Path) -> Path:
     """Give a project with a failing test."""
     folder = tmp_path / "project"
     folder.mkdir()
-    for name, text in FILES.items():
-        (folder / name).write_text(text, encoding="utf-8")
+    lay_out(folder)
     return folder

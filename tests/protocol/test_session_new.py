@@ -22,7 +22,7 @@ async def test_new_session_offers_modes_and_options_with_defaults() -> None:
                 {
                     "id": "gptoss_20b",
                     "name": "GPT-OSS",
-                    "description": "prompts go to GPT-OSS with its native Harmony tools",
+                    "description": "prompts go to GPT-OSS",
                 }
             ],
         }
