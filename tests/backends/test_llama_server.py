@@ -210,6 +210,9 @@ async def test_nothing_that_listens_names_the_address_and_what_to_do(nowhere: En
         events({"choices": [{"text": "hi"}]}),
         events({"content": "an old server", "stop": False}),
         events({"content": "x", "stop": False, "tokens": "no", "tokens_predicted": "one"}),
+        events({"content": "x", "stop": False, "tokens": ["a"], "tokens_predicted": 1}),
+        events({"content": "x", "stop": False, "tokens": [None], "tokens_predicted": 1}),
+        events("data: " + "x" * 3_000_000),
         events().removesuffix(b"0\r\n\r\n") + b"no size\r\n",
     ],
 )

@@ -29,6 +29,7 @@ from acp_agent.backends.script import (
 from acp_agent.backends.script_text import parse_script, read_script
 from acp_agent.backends.scripted import Request, ScriptedEngine
 from acp_agent.errors import ConfigError, ContextOverflow, EngineFailed, StreamDropped
+from acp_agent.harmony.prompts import environment_note
 from acp_agent.harmony.vocab import load_vocabulary
 from acp_agent.ports import EngineEvent, EngineLoading, Sampling, StepEnded, Timings, Tokens
 
@@ -306,3 +307,9 @@ async def test_everything_that_was_asked_is_kept() -> None:
     await played(engine, prompt("x"), Sampling(seed=1))
     assert list(engine.prefills) == [(1, 2)]
     assert list(engine.requests) == [Request(tuple(prompt("x")), Sampling(seed=1))]
+
+
+async def test_prompts_are_matched_by_the_users_words_and_not_by_the_folder() -> None:
+    engine = ScriptedEngine([Answer([[Say("slow")]], pattern="slow"), Answer([[Say("other")]])])
+    noted = environment_note("/home/me/slow-tests", system="Linux") + "hello"
+    assert (await played(engine, prompt(noted)))[0].endswith("other<|return|>")

@@ -219,6 +219,12 @@ def test_two_processes_at_once_make_one_file_without_network(tmp_path: Path) -> 
     assert made == [ensure_nano(cache=tmp_path)]
 
 
+def test_whoever_makes_the_file_it_is_the_same(tmp_path: Path) -> None:
+    first, second = (ensure_nano(cache=tmp_path / name) for name in ("one", "two"))
+    assert first.name == second.name
+    assert first.stat().st_mtime == second.stat().st_mtime
+
+
 def test_a_damaged_checkpoint_says_to_install_again(tmp_path: Path) -> None:
     broken = tmp_path / "nano.bin.xz"
     broken.write_bytes(CHECKPOINT.read_bytes()[:1000])

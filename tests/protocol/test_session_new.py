@@ -72,6 +72,7 @@ WRONG: list[tuple[Json, str]] = [
     ({"cwd": ""}, "cwd must be an absolute path"),
     ({"cwd": "/nowhere/at/all"}, "cwd must be an existing directory"),
     ({"cwd": "/etc/passwd"}, "cwd must be an existing directory"),
+    ({"cwd": "/" + "a" * 5000}, "cwd must be an existing directory"),
     ({"cwd": "/\0"}, "cwd must not hold a null byte"),
     ({"cwd": "/", "additionalDirectories": "/x"}, "additionalDirectories must be a list"),
     ({"cwd": "/", "additionalDirectories": [1]}, "additionalDirectories[0] must be a string"),
