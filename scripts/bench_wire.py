@@ -98,7 +98,7 @@ class Server(socketserver.ThreadingTCPServer):
 
 
 def read_request(connection: socket.socket) -> tuple[str, bytes]:
-    """Return head and body of the request on a fresh connection; both empty if none came."""
+    """Return head and body of the request on a fresh connection; both empty if none came whole."""
     data = b""
     while b"\r\n\r\n" not in data:
         received = connection.recv(RECEIVE)
@@ -110,8 +110,8 @@ def read_request(connection: socket.socket) -> tuple[str, bytes]:
     left = _content_length(head) - len(body)
     while left > 0:
         received = connection.recv(RECEIVE)
-        if not received:
-            break
+        if not received:  # cancelled before it was all sent
+            return "", b""
         parts.append(received)
         left -= len(received)
     return head.decode("latin-1"), b"".join(parts)
