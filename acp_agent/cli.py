@@ -92,6 +92,14 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     verbs.add_parser("demo", help="watch a failing test being mended by the demo weights")
     doctor = verbs.add_parser("doctor", help="say what works, what does not, and what to do")
     doctor.add_argument("--json", action="store_true", help="the same for programs")
+    route = verbs.add_parser("route", help="say who would answer a prompt, and why; runs no model")
+    route.add_argument("--json", action="store_true", help="the decision as one JSON object")
+    route.add_argument("--jsonl", action="store_true", help="objects on stdin, decisions on stdout")
+    route.add_argument("--rubric", type=Path, metavar="FILE", help="a rubric laid over the shipped")
+    route.add_argument(
+        "--default-rubric", action="store_true", help="go by the shipped rubric if FILE is broken"
+    )
+    route.add_argument("prompt", nargs="?", help="what to route; - reads it from stdin")
     if not argv and not sys.stdin.isatty():
         return parser.parse_args(["serve"])
     args = parser.parse_args(argv)
@@ -127,5 +135,15 @@ def _dispatch(args: argparse.Namespace) -> int:
             from acp_agent.verbs.doctor import run_doctor
 
             return run_doctor(settings, as_json=args.json)
+        case "route":
+            from acp_agent.verbs.route import run_route
+
+            return run_route(
+                args.prompt,
+                as_json=args.json,
+                as_lines=args.jsonl,
+                rubric=args.rubric,
+                default_if_broken=args.default_rubric,
+            )
         case _:
             return serve(settings)

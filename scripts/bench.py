@@ -17,6 +17,7 @@ from pathlib import Path
 
 from bench_engine import bench_engine, own_engine
 from bench_figures import PEERS_MEASURED, Figure, table
+from bench_routing import print_routing
 from bench_start import bench_start
 from bench_stream import bench_cancel, bench_first, bench_sessions, bench_stream
 
@@ -51,6 +52,9 @@ def main() -> int:
     if arguments.json:
         print(json.dumps(_report(results), indent=2))
     else:
+        if not arguments.only:
+            print()
+            print_routing()
         print(f"\n{_footnote()}; took {time.monotonic() - began:.0f} s")
     return 0
 

@@ -22,6 +22,13 @@ FORBIDDEN = {
     "tools/": {"acp_agent.protocol", "acp_agent.agent", "acp_agent.backends", "acp_agent.harmony"},
     "backends/": {"acp_agent.protocol", "acp_agent.agent", "acp_agent.tools"},
     "engine/": {"acp_agent.protocol", "acp_agent.agent", "acp_agent.tools"},
+    "routing/": {
+        "acp_agent.protocol",
+        "acp_agent.agent",
+        "acp_agent.backends",
+        "acp_agent.engine",
+        "acp_agent.tools",
+    },
     "protocol/": {
         "acp_agent.backends",
         "acp_agent.engine",
