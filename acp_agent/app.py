@@ -18,6 +18,7 @@ from acp_agent.backends.endpoint import Endpoint
 from acp_agent.backends.llama_server import LlamaServer
 from acp_agent.backends.script_text import read_script
 from acp_agent.backends.scripted import ScriptedEngine
+from acp_agent.backends.utf8_gaps import Gaps
 from acp_agent.config import Settings
 from acp_agent.engine.home import EngineSpec
 from acp_agent.engine.launch import Launcher
@@ -79,7 +80,7 @@ async def open_voice(settings: Settings) -> AsyncGenerator[tuple[Voice, HarmonyM
         engine = LlamaServer(
             Locator(settings, stack).locate,
             model=settings.model,
-            fragments=lambda: vocabulary().fragments(),
+            gaps=lambda: Gaps.of(vocabulary()),
         )
         if settings.demo:
             model = HarmonyModel(engine, vocabulary=vocabulary, sampling=GREEDY)

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 REFUSALS: dict[Verdict, str] = {
     "rejected": "The user rejected this call. Do not try it again; ask, or find another way.",
     "forbidden": "Not allowed: this session is read-only. Say what you would change instead.",
-    "cancelled": "The user stopped this call before it finished.",
+    "cancelled": "This call was stopped before it finished.",
 }
 
 

@@ -59,4 +59,4 @@ class History:
     def close_open_calls(self) -> None:
         """Answer what a cancelled or broken turn left open."""
         for call in self.open_calls():
-            self.answer(call, "The user stopped this call before it finished.")
+            self.answer(call, "This call was stopped before it finished.")

@@ -6,7 +6,7 @@ It knows nothing of Harmony, and it starts nothing: `locate` says where the engi
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 import anyio
@@ -51,11 +51,16 @@ QUICK_SECONDS = 10.0  # for questions that need no computing
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 1.0
 
 
+def no_gaps() -> Gaps:
+    """Return what fills no gap, for want of a vocabulary."""
+    return Gaps({}, lambda _: ())
+
+
 class LlamaServer:
     """A llama.cpp server, wherever `locate` finds it.
 
-    `fragments` is `Vocabulary.fragments`; it is called in a worker thread when the first character
-    arrives whose tokens the server left out. `load_seconds` bounds the wait for the weights.
+    `gaps` is called in a worker thread when the first character arrives whose tokens the server
+    left out; it knows the vocabulary. `load_seconds` bounds the wait for the weights.
     """
 
     name = "llama.cpp"
@@ -66,12 +71,12 @@ class LlamaServer:
         locate: Locate,
         *,
         model: str = "",
-        fragments: Callable[[], Mapping[bytes, int]] = dict,
+        gaps: Callable[[], Gaps] = no_gaps,
         load_seconds: float = LOAD_SECONDS,
     ) -> None:
         self.default_model = model
         self._locate = locate
-        self._fragments = fragments
+        self._make_gaps = gaps
         self._load_seconds = load_seconds
         self._endpoint: Endpoint | None = None
         self._context_size: int | None = None
@@ -156,8 +161,7 @@ class LlamaServer:
 
     async def _filled(self, gap: Gap) -> Tokens:
         if self._gaps is None:
-            fragments = await anyio.to_thread.run_sync(self._fragments, abandon_on_cancel=True)
-            self._gaps = Gaps(fragments)
+            self._gaps = await anyio.to_thread.run_sync(self._make_gaps, abandon_on_cancel=True)
         ids = self._gaps.fill(gap.content, gap.last, gap.count)
         if ids is None:
             logger.debug("the engine left out %d tokens that are no text", gap.count - 1)

@@ -3,24 +3,41 @@
 The server sends an event only when the text so far ends with a whole character, and then names only
 the last token of the event. What it dropped are tokens that ended inside a character, so all tokens
 of such an event are *fragments*: 1,562 of the vocabulary's 200,000 whose bytes alone are no text.
-That makes the answer nearly always unique; where it is not, the longest tokens come first, as the
-tokenizer would have chosen.
+That makes the answer nearly always unique. Where it is not, the tokenizer's own choice is taken, as
+a model's nearly always is, else the split with the longest tokens first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, Self
 
 LONGEST_EVENT = 256  # bytes; real gaps hold one or two characters, and the search must stay short
 
 
-class Gaps:
-    """Fills gaps from the fragments of one vocabulary, given by their bytes."""
+class Pieces(Protocol):
+    """What is needed of a vocabulary."""
 
-    def __init__(self, fragments: Mapping[bytes, int]) -> None:
+    def fragments(self) -> Mapping[bytes, int]: ...
+
+    def encode_text(self, text: str) -> Sequence[int]: ...
+
+
+class Gaps:
+    """Fills gaps from the fragments of one vocabulary, given by their bytes, and its tokenizer."""
+
+    def __init__(
+        self, fragments: Mapping[bytes, int], encode: Callable[[str], Sequence[int]]
+    ) -> None:
         self._ids = fragments
+        self._encode = encode
         self._pieces = {token: piece for piece, token in fragments.items()}
         self._longest = max(map(len, fragments), default=0)
+
+    @classmethod
+    def of(cls, vocabulary: Pieces) -> Self:
+        """Return what fills gaps with this vocabulary. Takes 0.2 s."""
+        return cls(vocabulary.fragments(), vocabulary.encode_text)
 
     def fill(self, content: str, last: int, count: int) -> tuple[int, ...] | None:
         """Return the `count` ids, `last` included, that spell `content`.
@@ -31,6 +48,9 @@ class Gaps:
         text, tail = content.encode(), self._pieces.get(last)
         if tail is None or len(text) > LONGEST_EVENT or not text.endswith(tail):
             return None
+        usual = self._encode(content)
+        if len(usual) == count and usual[-1] == last:
+            return tuple(usual)
         head = self._split(text[: len(text) - len(tail)], _inner_positions(text), count - 1)
         return None if head is None else (*head, last)
 

@@ -27,6 +27,7 @@ from acp_agent.protocol.agent import ClientCapabilities
 from acp_agent.protocol.jsonrpc import Object
 
 # Clients give up on a message of 32 MiB; JSON may need six bytes for one character.
+MAX_TITLE = 4096
 MAX_TEXT = 256 * 1024
 MAX_DIFF = 1024 * 1024
 MAX_CONTENT = 2 * 1024 * 1024
@@ -103,7 +104,7 @@ def tool_call_update(event: ToolCallUpdated, live_terminal: bool = False) -> Obj
     """Return the update with what changed, also what a permission request shows."""
     update: Object = {"sessionUpdate": "tool_call_update", "toolCallId": event.call_id}
     if event.title is not None:
-        update["title"] = cut(event.title, 4096)
+        update["title"] = _title(event.title)
     if event.kind is not None:
         update["kind"] = event.kind
     if event.status is not None:
@@ -127,6 +128,11 @@ def cut(text: str, limit: int = MAX_TEXT) -> str:
     return f"{text[:half]}\n[{len(text) - 2 * half} characters left out]\n{text[-half:]}"
 
 
+def _title(text: str) -> str:
+    """Return the text without what could make it look like another: line ends, bidi marks."""
+    return "".join(c if c.isprintable() else "�" for c in cut(text, MAX_TITLE))
+
+
 def _chunk(kind: str, message_id: str, text: str) -> Object:
     return {
         "sessionUpdate": kind,
@@ -140,7 +146,7 @@ def _started(event: ToolCallStarted) -> Object:
         "sessionUpdate": "tool_call",
         "toolCallId": event.call_id,
         "name": event.name,
-        "title": cut(event.title, 4096),
+        "title": _title(event.title),
         "kind": event.kind,
         "status": event.status,
     }

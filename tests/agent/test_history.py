@@ -7,7 +7,7 @@ from acp_agent.conversation import Call, Message, ModelStep, ToolMessage, UserMe
 
 FIRST = Call("1", "functions.shell", "{}")
 SECOND = Call("2", "functions.read_file", "{}", "analysis")
-STOPPED = "The user stopped this call before it finished."
+STOPPED = "This call was stopped before it finished."
 
 
 def test_calls_of_a_stopped_turn_are_answered_in_order() -> None:

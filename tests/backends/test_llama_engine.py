@@ -13,6 +13,7 @@ from acp_agent.backends import http
 from acp_agent.backends.endpoint import Endpoint, fixed
 from acp_agent.backends.llama_server import LlamaServer
 from acp_agent.backends.llama_wire import completion_body
+from acp_agent.backends.utf8_gaps import Gaps
 from acp_agent.errors import ContextOverflow, EngineFailed, EngineUnauthorized
 from acp_agent.harmony.vocab import load_vocabulary
 from acp_agent.ports import Availability, PromptProgress, Sampling, StepEnded, Tokens
@@ -28,7 +29,7 @@ FOREVER = Sampling(grammar='root ::= "a" root')
 
 
 def adapter(engine: Endpoint) -> LlamaServer:
-    return LlamaServer(fixed(engine), fragments=load_vocabulary().fragments)
+    return LlamaServer(fixed(engine), gaps=lambda: Gaps.of(load_vocabulary()))
 
 
 async def ask(engine: Endpoint, method: str, path: str, body: bytes | None = None) -> Any:

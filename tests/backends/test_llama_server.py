@@ -9,6 +9,7 @@ import pytest
 
 from acp_agent.backends.endpoint import Endpoint, Locate, fixed
 from acp_agent.backends.llama_server import LlamaServer
+from acp_agent.backends.utf8_gaps import Gaps
 from acp_agent.errors import (
     ConfigError,
     ContextOverflow,
@@ -143,13 +144,17 @@ async def test_a_character_split_over_tokens_keeps_all_its_ids() -> None:
     fragments = {b" \xf0\x9f": 11, b"\xab": 12, b"\xa0": 13}
     stream = events(token(1, 1, "ok"), token(4, 13, " 🫠"), END)
     async with stand_in(stream) as there:
-        found = await said(LlamaServer(fixed(there.endpoint), fragments=lambda: fragments))
+        found = await said(
+            LlamaServer(fixed(there.endpoint), gaps=lambda: Gaps(fragments, lambda _: ()))
+        )
     assert found == [Tokens((1,)), Tokens((11,)), Tokens((12,)), Tokens((13,)), ENDED]
 
 
 async def test_bytes_that_are_no_character_leave_the_ids_that_were_named() -> None:
     async with stand_in(events(token(3, 13, "\ufffdx"), END)) as there:
-        found = await said(LlamaServer(fixed(there.endpoint), fragments=lambda: {b"\xf0": 1}))
+        found = await said(
+            LlamaServer(fixed(there.endpoint), gaps=lambda: Gaps({b"\xf0": 1}, lambda _: ()))
+        )
     assert found == [Tokens((13,)), ENDED]
 
 
