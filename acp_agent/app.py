@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -18,8 +18,9 @@ from acp_agent.backends.endpoint import Endpoint
 from acp_agent.backends.llama_server import LlamaServer
 from acp_agent.backends.script_text import read_script
 from acp_agent.backends.scripted import ScriptedEngine
+from acp_agent.backends.select import make_backend, parse_selector
 from acp_agent.backends.utf8_gaps import Gaps
-from acp_agent.config import Settings
+from acp_agent.config import Settings, selects_provider
 from acp_agent.engine.home import EngineSpec
 from acp_agent.engine.launch import Launcher
 from acp_agent.engine.locate import Found, Local, Nano, Remote, find_engine, weights
@@ -39,11 +40,15 @@ NANO_CONTEXT = 16_384
 DEFAULT_CONTEXT = 32_768
 
 
-async def serve(settings: Settings, opened: Opened) -> None:
-    """Serve the client that the opening has met, until it leaves."""
+async def serve(settings: Settings, opened: Opened, variables: Mapping[str, str]) -> None:
+    """Serve the client that the opening has met, until it leaves.
+
+    `variables` hold the addresses and keys of providers other than our own engine.
+    """
     configure_logging(settings)
-    async with open_voice(settings) as (voice, model):
-        await serve_connection(opened, partial(open_session, settings, voice), model.warm_up)
+    async with open_voice(settings, variables) as voice:
+        warm_up = voice.model.warm_up if isinstance(voice.model, HarmonyModel) else None
+        await serve_connection(opened, partial(open_session, settings, voice), warm_up)
 
 
 async def open_session(
@@ -68,13 +73,17 @@ async def open_session(
 
 
 @asynccontextmanager
-async def open_voice(settings: Settings) -> AsyncGenerator[tuple[Voice, HarmonyModel]]:
+async def open_voice(settings: Settings, variables: Mapping[str, str]) -> AsyncGenerator[Voice]:
     """Give the model that answers in this process; the engine starts when it is first needed."""
     max_tokens = settings.max_tokens or None
     vocabulary = partial(load_vocabulary, weights(settings))
     if settings.script:
         model = HarmonyModel(ScriptedEngine(read_script(Path(settings.script))))
-        yield Voice(model, max_tokens=max_tokens), model
+        yield Voice(model, max_tokens=max_tokens)
+        return
+    if selects_provider(settings):
+        backend = make_backend(parse_selector(settings.model), variables)
+        yield Voice(backend, max_tokens=max_tokens, temperature=settings.temperature)
         return
     async with AsyncExitStack() as stack:
         engine = LlamaServer(
@@ -84,11 +93,11 @@ async def open_voice(settings: Settings) -> AsyncGenerator[tuple[Voice, HarmonyM
         )
         if settings.demo:
             model = HarmonyModel(engine, vocabulary=vocabulary, sampling=GREEDY)
-            yield Voice(model, label=NANO_LABEL, max_tokens=max_tokens), model
+            yield Voice(model, label=NANO_LABEL, max_tokens=max_tokens)
         else:
             sampling = Sampling(temperature=settings.temperature)
             model = HarmonyModel(engine, vocabulary=vocabulary, sampling=sampling)
-            yield Voice(model, max_tokens=max_tokens), model
+            yield Voice(model, max_tokens=max_tokens)
 
 
 class Locator:

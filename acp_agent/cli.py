@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from acp_agent import __version__
-from acp_agent.config import Settings, load
+from acp_agent.config import Settings, load, selects_provider
 from acp_agent.errors import AgentError, ConfigError
 
 DESCRIPTION = "An Agent Client Protocol server for gpt-oss on your own machine."
@@ -43,7 +43,7 @@ def serve(settings: Settings) -> int:
     from acp_agent.protocol.opening import serve_opening
     from acp_agent.protocol.stdio import claim
 
-    _check_script(settings)
+    _check(settings)
     models = (Choice(*_model(settings)),)
     agent = Agent(
         lambda: session_options(
@@ -59,15 +59,20 @@ def serve(settings: Settings) -> int:
 
     from acp_agent import app
 
-    anyio.run(app.serve, settings, opened)
+    anyio.run(app.serve, settings, opened, os.environ)
     return 0
 
 
-def _check_script(settings: Settings) -> None:
+def _check(settings: Settings) -> None:
+    """Raise ConfigError now, where the user still sees it, for what would fail at the prompt."""
     if settings.script:
         from acp_agent.backends.script_text import read_script
 
         read_script(Path(settings.script))
+    if selects_provider(settings):
+        from acp_agent.backends.select import make_backend, parse_selector
+
+        make_backend(parse_selector(settings.model), os.environ)
 
 
 def _model(settings: Settings) -> tuple[str, str, str]:
@@ -116,6 +121,7 @@ def _add_serving_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--effort", metavar="LEVEL", help="reasoning effort: low, medium, high")
     parser.add_argument("--approvals", metavar="POLICY", help="ask, auto-edit, read-only or full")
     parser.add_argument("--engine-url", metavar="URL", help="a running llama.cpp server")
+    parser.add_argument("--model", metavar="NAME", help="or PROVIDER:MODEL (docs/backends.md)")
     parser.add_argument("--model-path", metavar="FILE", help="a gpt-oss GGUF file to serve")
 
 
@@ -126,6 +132,7 @@ def _dispatch(args: argparse.Namespace) -> int:
         case "run":
             from acp_agent.verbs.run import run_prompt
 
+            _check(settings)
             return run_prompt(settings, flags, args.prompt, cwd=args.cwd, as_json=args.json)
         case "demo":
             from acp_agent.verbs.demo import run_demo

@@ -43,6 +43,11 @@ class Settings(NamedTuple):
     log_level: str = "info"
 
 
+def selects_provider(settings: Settings) -> bool:
+    """Tell whether the model is one of another provider's, such as `ollama:gpt-oss:20b`."""
+    return ":" in settings.model and not settings.demo and not settings.script
+
+
 class Source(NamedTuple):
     """Where a setting can come from besides its default, and what it must be."""
 

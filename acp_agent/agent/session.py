@@ -35,6 +35,7 @@ class Voice:
     model: LocalModelBackend
     label: str = ""
     max_tokens: int | None = None
+    temperature: float | None = None
 
 
 class Session:
@@ -149,4 +150,5 @@ class Session:
             tools=self._toolbox.specs,
             effort=efforts[self._options["effort"]],
             max_tokens=voice.max_tokens,
+            temperature=voice.temperature,
         )

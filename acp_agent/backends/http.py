@@ -61,9 +61,14 @@ class Response:
 
 @asynccontextmanager
 async def request(
-    method: str, url: str, *, key: str = "", body: bytes | None = None
+    method: str,
+    url: str,
+    *,
+    key: str = "",
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> AsyncGenerator[Response]:
-    """Send one request; leaving the block closes the connection at once.
+    """Send one request, with `headers` of its own; leaving the block closes the connection.
 
     Raises:
         Refused: On entry.
@@ -73,15 +78,17 @@ async def request(
     """
     transport = httpx.AsyncHTTPTransport(verify=_tls(url.startswith("https:")))
     try:
-        response = await _send(transport, _request(method, url, key, body))
+        response = await _send(transport, _request(method, url, key, body, headers or {}))
         yield Response(response.status_code, response.headers, _body(response))
     finally:
         with anyio.CancelScope(shield=True):
             await transport.aclose()
 
 
-def _request(method: str, url: str, key: str, body: bytes | None) -> httpx.Request:
-    headers = {"connection": "close"}
+def _request(
+    method: str, url: str, key: str, body: bytes | None, own: Mapping[str, str]
+) -> httpx.Request:
+    headers = {"connection": "close", **own}
     if key:
         headers["authorization"] = f"Bearer {key}"
     if body is not None:

@@ -27,7 +27,8 @@ from acp_agent.paths import cache_dir
 NAME = "nano (demo weights, not gpt-oss)"
 CHECKPOINT = Path(__file__).with_name("nano.bin.xz")
 CONTEXT_LENGTH = 131_072
-EXPANSION = b"1"  # count up when the same checkpoint is to give another file
+TEMPLATE = Path(__file__).with_name("nano.jinja")
+EXPANSION = b"2"  # count up when the same checkpoint is to give another file
 
 _SIZE = 201_088
 _NORMAL, _CONTROL = 1, 3
@@ -102,7 +103,7 @@ def ensure_nano(
         directory = cache or cache_dir()
         directory.mkdir(parents=True, exist_ok=True)
         packed = checkpoint.read_bytes()
-        stem = f"nano-{hashlib.sha256(EXPANSION + packed).hexdigest()[:12]}"
+        stem = f"nano-{hashlib.sha256(EXPANSION + TEMPLATE.read_bytes() + packed).hexdigest()[:12]}"
         for path in directory.glob(f"{stem}-*.gguf"):
             if _checksum(_blocks(path)) == path.stem.removeprefix(f"{stem}-"):
                 return path
@@ -167,6 +168,7 @@ def _metadata(checkpoint: _Checkpoint, tokens: Sequence[bytes]) -> dict[str, Val
         "tokenizer.ggml.eos_token_id": 200_002,
         "tokenizer.ggml.padding_token_id": 199_999,
         "tokenizer.ggml.add_bos_token": False,
+        "tokenizer.chat_template": TEMPLATE.read_text(encoding="utf-8"),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shutil
 import sys
@@ -15,7 +16,7 @@ import anyio
 import anyio.to_thread
 
 from acp_agent import __version__
-from acp_agent.config import Settings
+from acp_agent.config import Settings, selects_provider
 from acp_agent.errors import AgentError
 
 MARKS = {"works": "✓", "note": "·", "fails": "✗"}
@@ -92,7 +93,25 @@ async def _engine(settings: Settings) -> Finding:
     return Finding("engine", "works", f"llama.cpp from the xllamacpp wheel {words[-1]}")
 
 
+async def _provider(settings: Settings) -> Finding:
+    from acp_agent.backends.select import make_backend, parse_selector, require_model
+
+    try:
+        backend = make_backend(parse_selector(settings.model), os.environ)
+        availability = await backend.is_available()
+        if availability.state != "ready":
+            text = f"{settings.model}: {availability.reason or availability.state}"
+            return Finding("model", "fails", text, "start it, or name another (docs/backends.md)")
+        await require_model(backend)
+        size = await backend.context_size()
+    except AgentError as error:
+        return Finding("model", "fails", str(error), "docs/backends.md names the providers")
+    return Finding("model", "works", f"{settings.model}, context {size}")
+
+
 async def _model(settings: Settings) -> Finding:
+    if selects_provider(settings):
+        return await _provider(settings)
     from acp_agent.backends.endpoint import fixed
     from acp_agent.backends.llama_server import LlamaServer
     from acp_agent.engine.locate import Local, Nano, Remote, find_engine

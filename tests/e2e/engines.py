@@ -1,14 +1,19 @@
-"""Finds and ends the engines of one environment by what they say about themselves."""
+"""Runs, finds and ends the engines of one environment."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from acp_agent.engine.home import EngineHome, EngineState
+import pytest
+
+from acp_agent.backends.endpoint import Endpoint
+from acp_agent.engine.home import EngineHome, EngineSpec, EngineState
+from acp_agent.engine.launch import Launcher
+from acp_agent.engine.nano import ensure_nano
 
 
 def engines(env: Mapping[str, str]) -> list[EngineState]:
@@ -22,3 +27,13 @@ def end_engines(env: Mapping[str, str]) -> None:
     for engine in engines(env):
         with suppress(ProcessLookupError):
             os.kill(engine.pid, signal.SIGTERM)
+
+
+@asynccontextmanager
+async def running_engine(env: Mapping[str, str]) -> AsyncGenerator[Endpoint]:
+    """Run a real engine that the agent has not started."""
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in ("XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"):
+            patch.setenv(variable, env[variable])
+        async with Launcher(EngineSpec(ensure_nano(), context=4096), keepalive=0.2) as launcher:
+            yield await launcher.locate()

@@ -10,14 +10,12 @@ from pathlib import Path
 import pytest
 from acp import RequestError
 
-from acp_agent.backends.endpoint import Endpoint, fixed
+from acp_agent.backends.endpoint import fixed
 from acp_agent.backends.llama_server import LlamaServer
-from acp_agent.engine.home import EngineSpec
-from acp_agent.engine.launch import Launcher
-from acp_agent.engine.nano import ensure_nano
 from scripts.nano_dialogues import HELLO
 from tests.e2e import stand_in as engine
 from tests.e2e.agent import Session, open_agent
+from tests.e2e.engines import running_engine
 from tests.e2e.stand_in import breaks_off, reply, says, stand_in
 from tests.e2e.turn import Turn
 
@@ -153,16 +151,6 @@ async def test_model_file_that_is_none_is_named(world: Env, workspace: Path) -> 
         error = await refused(await agent.new_session(workspace))
     assert "weights.gguf" in str(error)
     assert "not a GGUF file" in str(error)
-
-
-@asynccontextmanager
-async def running_engine(env: Env) -> AsyncGenerator[Endpoint]:
-    """Run a real engine that the agent has not started."""
-    with pytest.MonkeyPatch.context() as patch:
-        for variable in ("XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"):
-            patch.setenv(variable, env[variable])
-        async with Launcher(EngineSpec(ensure_nano(), context=4096), keepalive=0.2) as launcher:
-            yield await launcher.locate()
 
 
 async def test_running_engine_is_used_and_never_stopped(apart: Env, workspace: Path) -> None:

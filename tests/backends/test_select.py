@@ -1,0 +1,93 @@
+"""Selectors, and what a wrong one is answered with."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from acp_agent.backends.endpoint import fixed
+from acp_agent.backends.openai_chat import OpenAIChat
+from acp_agent.backends.select import (
+    PROVIDERS,
+    Selector,
+    make_backend,
+    parse_selector,
+    require_model,
+)
+from acp_agent.errors import ConfigError
+from tests.backends.stand_in import answer, stand_in
+
+pytestmark = pytest.mark.anyio
+MODELS = answer(200, {"data": [{"id": "qwen3:4b"}, {"id": "gpt-oss:20b"}]})
+
+
+@pytest.mark.parametrize(
+    ("text", "selector"),
+    [
+        ("ollama:gpt-oss:20b", Selector("ollama", "gpt-oss:20b")),
+        ("lmstudio:openai/gpt-oss-20b", Selector("lmstudio", "openai/gpt-oss-20b")),
+        (" fm_serve : system ", Selector("fm_serve", "system")),
+        ("foundation_bridge", Selector("foundation_bridge", "")),
+        ("apfel:", Selector("apfel", "")),
+    ],
+)
+def test_a_selector_is_split_at_its_first_colon(text: str, selector: Selector) -> None:
+    assert parse_selector(text) == selector
+
+
+@pytest.mark.parametrize("text", ["", ":", "olama:qwen3:4b", ":qwen3:4b", "qwen3:4b"])
+def test_an_unknown_provider_is_answered_with_the_known_ones(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"unknown provider .*; known: ollama, lmstudio, vllm,"):
+        parse_selector(text)
+
+
+@pytest.mark.parametrize("provider", [name for name in PROVIDERS if name != "apple_fm"])
+async def test_every_provider_makes_a_backend_for_the_model(provider: str) -> None:
+    variables = {"OPENAI_BASE_URL": "http://127.0.0.1:9"}
+    backend = make_backend(Selector(provider, "some:model"), variables)
+    assert backend.default_model == "some:model"
+    assert (await backend.is_available()).state in ("unavailable", "ready", "loading")
+
+
+async def test_address_and_key_come_from_the_variables() -> None:
+    async with stand_in(MODELS) as there:
+        variables = {"LMSTUDIO_BASE_URL": there.endpoint.url + "/v1/", "LM_API_TOKEN": "secret"}
+        backend = make_backend(parse_selector("lmstudio:qwen3:4b"), variables)
+        await require_model(backend)
+    assert there.asked[0].startswith("GET /v1/models HTTP/1.1\r\n")
+    assert "authorization: Bearer secret" in there.asked[0]
+
+
+@pytest.mark.parametrize("provider", ["openai_chat", "openai_responses"])
+def test_a_provider_without_an_address_asks_for_one(provider: str) -> None:
+    with pytest.raises(ConfigError, match=f"{provider} has no address; set OPENAI_BASE_URL"):
+        make_backend(Selector(provider, ""), {})
+
+
+@pytest.mark.parametrize("url", ["localhost:1234", "ftp://a", "http://", "http://a b"])
+def test_an_address_that_is_none_is_named(url: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(url.removesuffix("//"))):
+        make_backend(Selector("lmstudio", ""), {"LMSTUDIO_BASE_URL": url})
+
+
+def test_apples_own_package_has_one_model() -> None:
+    backend = make_backend(parse_selector("apple_fm"), {})
+    assert make_backend(Selector("apple_fm", backend.default_model), {}).name == "apple_fm"
+    with pytest.raises(ConfigError, match=f"unknown model 'big' .* known: {backend.default_model}"):
+        make_backend(Selector("apple_fm", "big"), {})
+
+
+def test_a_selector_made_by_hand_is_checked_too() -> None:
+    with pytest.raises(ConfigError, match="unknown provider 'olama'"):
+        make_backend(Selector("olama", "m"), {})
+
+
+async def test_an_unknown_model_is_answered_with_the_known_ones() -> None:
+    async with stand_in(MODELS) as there:
+        backend = OpenAIChat(fixed(there.endpoint), model="qwen")
+        with pytest.raises(ConfigError) as caught:
+            await require_model(backend)
+    assert str(caught.value) == (
+        "unknown model 'qwen' of openai_chat; known: qwen3:4b, gpt-oss:20b"
+    )
