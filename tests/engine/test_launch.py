@@ -274,10 +274,15 @@ def test_the_host_ends_with_status_0_when_told_to(spec: EngineSpec, tmp_path: Pa
         assert host.wait(5) == 0
 
 
+async def generated(server: LlamaServer) -> list[StepEnded]:
+    async with server.stream([200006, 1428, 200008], Sampling(max_tokens=3)) as events:
+        return [event async for event in events if isinstance(event, StepEnded)]
+
+
 async def test_an_idle_engine_gives_the_memory_back_and_comes_again(spec: EngineSpec) -> None:
-    async with Launcher(spec, keepalive=0.1, idle=0.5) as launcher:
+    # Longer than the second between two looks of one who waits for the weights.
+    async with Launcher(spec, keepalive=0.1, idle=3) as launcher:
         server = LlamaServer(launcher.locate)
-        for _ in range(2):
-            async with server.stream([200006, 1428, 200008], Sampling(max_tokens=3)) as events:
-                assert [event async for event in events if isinstance(event, StepEnded)]
-            await has_ended(spec)
+        assert await generated(server)
+        await has_ended(spec)
+        assert await generated(server)
