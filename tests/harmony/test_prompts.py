@@ -11,8 +11,10 @@ def test_the_instructions_cost_little(vocabulary: Vocabulary) -> None:
 
 
 def test_the_environment_note_names_the_workspace() -> None:
-    assert environment_note("/work/app", system="Linux") == "[workspace /work/app on Linux]\n\n"
     assert (
-        environment_note("/work/app", ("/work/lib", "/srv"), system="Darwin")
-        == "[workspace /work/app, also /work/lib, /srv on Darwin]\n\n"
+        environment_note("/home/me/app", system="Linux") == "[workspace /home/me/app on Linux]\n\n"
+    )
+    assert (
+        environment_note("/home/me/app", ("/home/me/lib", "/srv"), system="Darwin")
+        == "[workspace /home/me/app, also /home/me/lib, /srv on Darwin]\n\n"
     )
