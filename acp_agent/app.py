@@ -1,4 +1,4 @@
-"""Composition root: every lifetime of a serving agent, and the only place that knows adapters."""
+"""Composition root: every lifetime of a serving agent, where core and adapters meet."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def _check(settings: Settings) -> None:
 
 def _model(settings: Settings) -> tuple[str, str, str]:
     if settings.demo:
-        return "nano", "nano (demo)", "tiny demo weights, not gpt-oss"
+        return "nano", "nano (demo weights, not gpt-oss)", "knows a few dialogues by heart"
     if settings.script:
         return "scripted", "scripted", "plays a script, no model"
     return settings.model, settings.model, ""

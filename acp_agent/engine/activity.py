@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from urllib.request import ProxyHandler, Request, build_opener
 
-MOST_LOOKS, LEAST_LOOKS = 0.1, 30.0  # seconds between looks
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 30.0  # seconds between looks
 
 
 class Activity:
@@ -26,7 +26,7 @@ class Activity:
         if not limit:
             return False
         now = self._clock()
-        if now - self._looked >= min(LEAST_LOOKS, max(MOST_LOOKS, limit / 20)):
+        if now - self._looked >= min(LONGEST_PAUSE, max(SHORTEST_PAUSE, limit / 20)):
             self._looked = now
             self._look(now)
         return now - self._used >= limit

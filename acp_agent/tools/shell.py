@@ -31,7 +31,10 @@ TERMINAL_LIMIT = 100_000
 # A pager would wait for keys, and colours cost tokens.
 PLAIN = {"TERM": "dumb", "PAGER": "cat", "GIT_PAGER": "cat", "NO_COLOR": "1"}
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-_SECRETS = frozenset({"GPT_OSS_API_KEY"})
+# Keys that only this program needs; OPENAI_API_KEY is the user's for other things too.
+_SECRETS = frozenset(
+    {"GPT_OSS_API_KEY", "OLLAMA_API_KEY", "LM_API_TOKEN", "VLLM_API_KEY", "APFEL_TOKEN"}
+)
 _SHELLS = ("/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash", "/opt/homebrew/bin/bash")
 
 
