@@ -12,10 +12,35 @@ JsonObject = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
-class UserMessage:
-    """What the user sent, resources already turned into text."""
+class Attachment:
+    """What came with a message; `text` is None for a link, which only a tool can read."""
 
-    text: str
+    uri: str
+    text: str | None = None
+
+    def block(self) -> str:
+        """Return it as a model reads it: its text under its address; nothing for a link."""
+        if self.text is None:
+            return ""
+        return f'<resource uri="{self.uri}">\n{self.text.rstrip()}\n</resource>'
+
+
+@dataclass(frozen=True, slots=True, match_args=False)
+class UserMessage:
+    """What the user sent: their words, links among them, and what they attached.
+
+    `note` is ours, and stands before the words.
+    """
+
+    words: str
+    attachments: tuple[Attachment, ...] = ()
+    note: str = ""
+
+    @property
+    def text(self) -> str:
+        """The whole message as a model reads it: the question first, as it was typed."""
+        blocks = (attachment.block() for attachment in self.attachments)
+        return self.note + "\n\n".join([self.words, *filter(None, blocks)])
 
 
 @dataclass(frozen=True, slots=True)

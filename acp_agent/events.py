@@ -51,14 +51,19 @@ class Terminal:
 
 
 ToolContent = Diff | Text | Terminal
+Meta = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class ThoughtDelta:
-    """More of the model's reasoning (Harmony channel `analysis`)."""
+    """More of the model's reasoning (Harmony channel `analysis`).
+
+    `meta` here and below is for programs: who said it, and why it was asked (ACP's `_meta`).
+    """
 
     message_id: str
     text: str
+    meta: Meta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,7 @@ class TextDelta:
 
     message_id: str
     text: str
+    meta: Meta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,7 @@ class ToolCallStarted:
     kind: ToolKind = "other"
     status: ToolStatus = "pending"
     raw_input: object = None
+    meta: Meta | None = None
 
 
 @dataclass(frozen=True, slots=True)

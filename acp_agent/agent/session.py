@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 import anyio
@@ -104,7 +104,7 @@ class Session:
 
     async def _run(self, message: UserMessage, emit: Emit) -> StopReason:
         if self._preface and not self._history.entries:
-            message = UserMessage(self._preface + message.text)
+            message = replace(message, note=self._preface)
         self._history.add_user(message)
         voice = self._voice(self._options["model"])
         calls = CallRunner(

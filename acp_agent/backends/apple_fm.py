@@ -241,8 +241,8 @@ def prompt_text(entries: Sequence[Entry]) -> str:
     said: list[tuple[str, str]] = []
     for entry in entries:
         match entry:
-            case UserMessage(text):
-                said.append(("User", text))
+            case UserMessage():
+                said.append(("User", entry.text))
             case ModelStep():
                 shown = [m.text for m in entry.messages if _is_shown(m.channel, m.recipient)]
                 said += [("Assistant", text) for text in shown if text]

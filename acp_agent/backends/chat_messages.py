@@ -96,9 +96,9 @@ class _Writer:
 
     def add(self, entry: Entry, *, is_running: bool) -> None:
         match entry:
-            case UserMessage(text):
+            case UserMessage():
                 self.close_calls()
-                self._say("user", text)
+                self._say("user", entry.text)
             case ModelStep() if self._profile.tools == "native":
                 self.close_calls()
                 self._native_step(entry, is_running)

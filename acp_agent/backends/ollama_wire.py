@@ -89,8 +89,8 @@ def chat_messages(instructions: str, entries: Sequence[Entry]) -> list[dict[str,
         messages.append({"role": "system", "content": instructions})
     for entry in entries:
         match entry:
-            case UserMessage(text):
-                messages.append({"role": "user", "content": text})
+            case UserMessage():
+                messages.append({"role": "user", "content": entry.text})
             case ToolMessage(recipient, text):
                 name = _name(recipient)
                 messages.append({"role": "tool", "content": text, "tool_name": name})

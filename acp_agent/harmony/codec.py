@@ -85,8 +85,8 @@ class Codec:
 
     def _render_entry(self, entry: Entry, finished: bool) -> tuple[int, ...]:
         match entry:
-            case UserMessage(text):
-                return tuple(library.render_user(self._vocabulary.encoding, text))
+            case UserMessage():
+                return tuple(library.render_user(self._vocabulary.encoding, entry.text))
             case ToolMessage():
                 return tuple(library.render_tool(self._vocabulary.encoding, entry))
             case ModelStep():

@@ -10,6 +10,7 @@ from acp_agent.events import (
     Diff,
     Event,
     Location,
+    Meta,
     Noticed,
     PlanUpdated,
     StepMeasured,
@@ -44,10 +45,10 @@ class Converter:
     def updates(self, event: Event) -> tuple[Object, ...]:
         """Return the updates that say what the event says; none if the client must not know."""
         match event:
-            case TextDelta(message_id, text):
-                return (_chunk("agent_message_chunk", message_id, text),)
-            case ThoughtDelta(message_id, text):
-                return (_chunk("agent_thought_chunk", message_id, text),)
+            case TextDelta(message_id, text, meta):
+                return (_chunk("agent_message_chunk", message_id, text, meta),)
+            case ThoughtDelta(message_id, text, meta):
+                return (_chunk("agent_thought_chunk", message_id, text, meta),)
             case ToolCallStarted():
                 return (_started(event),)
             case ToolCallUpdated():
@@ -133,12 +134,13 @@ def _title(text: str) -> str:
     return "".join(c if c.isprintable() else "�" for c in cut(text, MAX_TITLE))
 
 
-def _chunk(kind: str, message_id: str, text: str) -> Object:
-    return {
+def _chunk(kind: str, message_id: str, text: str, meta: Meta | None = None) -> Object:
+    chunk: Object = {
         "sessionUpdate": kind,
         "messageId": message_id,
         "content": {"type": "text", "text": cut(text)},
     }
+    return _with_meta(chunk, meta)
 
 
 def _started(event: ToolCallStarted) -> Object:
@@ -152,6 +154,12 @@ def _started(event: ToolCallStarted) -> Object:
     }
     if event.raw_input is not None:
         update["rawInput"] = _raw(event.raw_input)
+    return _with_meta(update, event.meta)
+
+
+def _with_meta(update: Object, meta: Meta | None) -> Object:
+    if meta:
+        update["_meta"] = dict(meta)
     return update
 
 

@@ -1,37 +1,39 @@
-"""A prompt's content blocks to the one text that the model reads.
+"""A prompt's content blocks to the message that a model reads.
 
-Text and links stay where the user put them. The contents of embedded resources follow behind, each
-under its URI, so that the question comes first and reads as it was typed.
+Text and links stay where the user put them; what is embedded is also linked where it was mentioned.
 """
 
 from __future__ import annotations
 
+from acp_agent.conversation import Attachment, UserMessage
 from acp_agent.protocol.schema import Fields
 
 SUPPORTED = ("text", "resource_link", "resource")
 
 
-def prompt_text(params: Fields) -> str:
+def user_message(params: Fields) -> UserMessage:
     """Return the user's message. Raises RpcError for a block that a text model cannot read."""
     blocks = params.items("prompt")
     if not blocks:
         params.fail("prompt", "must hold at least one content block")
     typed = ""
     before = ""
-    attached: list[str] = []
+    attached: list[Attachment] = []
     for block in blocks:
         kind = block.one_of("type", _kinds(block))
         if kind == "text":
             apart = "\n" if before == "text" else " "
             typed = _joined(typed, block.text("text"), apart)
         elif kind == "resource_link":
-            typed = _joined(typed, _link(block.text("name"), block.text("uri")))
+            uri = block.text("uri")
+            typed = _joined(typed, _link(block.text("name"), uri))
+            attached.append(Attachment(uri))
         else:
             uri, text = _resource(block.object("resource"))
             typed = _joined(typed, _link(uri.rstrip("/").rpartition("/")[2] or uri, uri))
-            attached.append(f'<resource uri="{uri}">\n{text.rstrip()}\n</resource>')
+            attached.append(Attachment(uri, text))
         before = kind
-    return "\n\n".join([typed, *attached])
+    return UserMessage(typed, tuple(attached))
 
 
 def _kinds(block: Fields) -> tuple[str, ...]:

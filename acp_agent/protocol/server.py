@@ -9,7 +9,6 @@ from functools import partial
 
 import anyio
 
-from acp_agent.conversation import UserMessage
 from acp_agent.protocol.agent import Agent, ClientCapabilities
 from acp_agent.protocol.channel import Channel, open_channel
 from acp_agent.protocol.client import ClientEditor
@@ -17,7 +16,7 @@ from acp_agent.protocol.connection import Connection, Job, Transport
 from acp_agent.protocol.convert import Converter
 from acp_agent.protocol.jsonrpc import Notification, Request
 from acp_agent.protocol.opening import Opened, answer_request
-from acp_agent.protocol.prompt import prompt_text
+from acp_agent.protocol.prompt import user_message
 from acp_agent.protocol.schema import Fields
 from acp_agent.protocol.sessions import OpenSession
 from acp_agent.protocol.turns import Conversation, SessionFactory
@@ -50,7 +49,7 @@ class AgentHandler:
         opened = self._agent.session(params)
         if request.method == "session/close":
             return self._close(opened)
-        message = UserMessage(prompt_text(params))
+        message = user_message(params)
         for conversation in self._conversations.values():
             conversation.cool()
         conversation = self._conversation(opened)
