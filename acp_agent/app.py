@@ -12,8 +12,9 @@ from typing import assert_never
 import anyio.to_thread
 
 from acp_agent.agent.permissions import Permissions
-from acp_agent.agent.session import Session, Voice
+from acp_agent.agent.session import Session
 from acp_agent.agent.turn import Limits
+from acp_agent.agent.voice import Voice
 from acp_agent.backends.endpoint import Endpoint
 from acp_agent.backends.llama_server import LlamaServer
 from acp_agent.backends.script_text import read_script

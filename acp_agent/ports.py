@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from acp_agent.conversation import ModelRequest, ModelStep
 from acp_agent.events import ToolCallUpdated
@@ -139,6 +139,19 @@ class LocalModelBackend(Protocol):
     async def context_size(self) -> int:
         """Return how many tokens prompt and answer may have together."""
         ...
+
+
+@runtime_checkable
+class Chooser(Protocol):
+    """A model that can be held to an object of a JSON Schema."""
+
+    async def choose(self, request: ModelRequest, schema: Mapping[str, object]) -> dict[str, Any]:
+        """Answer `request` with an object of `schema`. Raises BackendError."""
+        ...
+
+
+def chooser(model: LocalModelBackend) -> Chooser | None:
+    return model if isinstance(model, Chooser) else None
 
 
 # ---------------------------------------------------------------- an engine that speaks tokens

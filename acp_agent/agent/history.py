@@ -36,6 +36,11 @@ class History:
         if step.messages or step.calls:
             self._entries.append(step)
 
+    def forget_answer(self) -> None:
+        """Drop what a model said after the last user message: another one answers instead."""
+        while self._entries and isinstance(self._entries[-1], ModelStep):
+            self._entries.pop()
+
     def answer(self, call: Call, text: str) -> None:
         self._entries.append(ToolMessage(call.recipient, text, call.channel))
 

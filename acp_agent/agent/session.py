@@ -4,38 +4,29 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from itertools import count
+from typing import Literal
 
 import anyio
 
 from acp_agent.agent.calls import CallRunner, TurnCancelled
 from acp_agent.agent.history import History
 from acp_agent.agent.options import SessionOptions
+from acp_agent.agent.orchestrator import Fm, Gptoss, Orchestrator
 from acp_agent.agent.permissions import Permissions
 from acp_agent.agent.turn import DEFAULT_LIMITS, Limits, Turn
+from acp_agent.agent.voice import Voice
 from acp_agent.conversation import Effort, ModelRequest, UserMessage
-from acp_agent.errors import BackendError, ContextOverflow
+from acp_agent.errors import AgentError, ContextOverflow
 from acp_agent.events import Emit, StopReason
-from acp_agent.ports import LocalModelBackend
+from acp_agent.routing.facts import Answerer
 from acp_agent.tools.base import Toolbox
 
 logger = logging.getLogger(__name__)
 
 CLEAN_UP_SECONDS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Voice:
-    """Who answers: a model, and how it is used.
-
-    `label` is put before the first words of every answer; it names weights that are not gpt-oss.
-    """
-
-    model: LocalModelBackend
-    label: str = ""
-    max_tokens: int | None = None
-    temperature: float | None = None
 
 
 class Session:
@@ -52,7 +43,10 @@ class Session:
         instructions: str,
         preface: str = "",
         limits: Limits = DEFAULT_LIMITS,
+        fm: Fm | None = None,
+        workspace_root: str = "",
     ) -> None:
+        """Take what the session works with; without `fm`, every prompt goes to GPT-OSS."""
         self.id = session_id
         self._options = options
         self._voice = voice
@@ -61,10 +55,13 @@ class Session:
         self._instructions = instructions
         self._preface = preface
         self._limits = limits
+        self._fm = fm
+        self._workspace_root = workspace_root
         self._history = History()
         self._busy = anyio.Lock()
         self._turn: anyio.CancelScope | None = None
         self._numbers = count(1)
+        self._last: Answerer | Literal[""] = ""  # who answered the last prompt
 
     async def prompt(self, message: UserMessage, emit: Emit) -> StopReason:
         """Run one turn and return why it stopped.
@@ -86,14 +83,22 @@ class Session:
             self._turn.cancel()
 
     async def prewarm(self) -> None:
-        """Let the engine read what the next prompt will begin with; cancel it at will."""
+        """Get the models ready for the next prompt; cancel it at will.
+
+        In mode `fm` GPT-OSS takes no memory before it is needed for the first time.
+        """
         if self._busy.locked():
             return
         try:
-            await self._voice(self._options["model"]).model.prefill(self._request())
-        except BackendError as error:
+            fm = self._orchestrated()
+            if fm is not None:
+                await fm.router.warm_up()
+                await fm.small.warm()
+            if fm is None or self._last == "delegate":
+                await self._gptoss_voice().model.prefill(self._request())
+        except AgentError as error:
             # The prompt that follows meets the same trouble, and says so to the user.
-            logger.debug("nothing prefilled: %s", error)
+            logger.debug("not all is ready: %s", error)
 
     async def close(self) -> None:
         """End the turn under way and wait until it has cleaned up."""
@@ -106,7 +111,31 @@ class Session:
         if self._preface and not self._history.entries:
             message = replace(message, note=self._preface)
         self._history.add_user(message)
-        voice = self._voice(self._options["model"])
+        turn_id = f"{self.id}.{next(self._numbers)}"
+        try:
+            stop = await self._answer(turn_id, message, emit)
+        except AgentError as error:
+            logger.warning("turn of %s: %s", self.id, error)
+            too_long = isinstance(error, ContextOverflow)
+            self._history.forget_unanswered(all_of_them=too_long)
+            raise
+        logger.info("turn of %s: %s", self.id, stop)
+        return stop
+
+    async def _answer(self, turn_id: str, message: UserMessage, emit: Emit) -> StopReason:
+        fm = self._orchestrated()
+        if fm is None:
+            return await self._gptoss_turn(turn_id, emit)
+        gptoss = Gptoss(
+            partial(self._gptoss_turn, turn_id), self._options["model"], self._workspace_root
+        )
+        orchestrator = Orchestrator(turn_id, self.id, fm, gptoss, self._history, emit)
+        last, self._last = self._last, "inline"  # unless it is delegated
+        return await orchestrator.run(message, last)
+
+    async def _gptoss_turn(self, turn_id: str, emit: Emit) -> StopReason:
+        self._last = "delegate"
+        voice = self._gptoss_voice()
         calls = CallRunner(
             self._toolbox,
             self._permissions,
@@ -115,7 +144,7 @@ class Session:
             lambda: self._options["approvals"],
         )
         turn = Turn(
-            f"{self.id}.{next(self._numbers)}",
+            turn_id,
             voice.model,
             self._history,
             calls,
@@ -124,25 +153,23 @@ class Session:
             limits=self._limits,
             label=voice.label,
         )
-        stop: StopReason = "cancelled"  # unless it comes to another end
         try:
-            stop = await turn.run()
+            return await turn.run()
         except TurnCancelled:
-            pass
-        except BackendError as error:
-            logger.warning("turn of %s: %s", self.id, error)
-            too_long = isinstance(error, ContextOverflow)
-            self._history.forget_unanswered(all_of_them=too_long)
-            raise
+            return "cancelled"
         finally:
             with anyio.move_on_after(CLEAN_UP_SECONDS, shield=True):
                 self._history.close_open_calls()
                 await calls.fail_open_calls()
-        logger.info("turn of %s: %s", self.id, stop)
-        return stop
+
+    def _orchestrated(self) -> Fm | None:
+        return self._fm if self._options["mode"] == "fm" else None
+
+    def _gptoss_voice(self) -> Voice:
+        return self._voice(self._options["model"])
 
     def _request(self) -> ModelRequest:
-        voice = self._voice(self._options["model"])
+        voice = self._gptoss_voice()
         efforts: dict[str, Effort] = {"low": "low", "medium": "medium", "high": "high"}
         return ModelRequest(
             entries=self._history.entries,

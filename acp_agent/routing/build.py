@@ -45,6 +45,7 @@ def build_rubric(table: Mapping[str, Any]) -> Rubric:
     then = [word for found in words.get("then", {}).values() for word in found]
     return Rubric(
         threshold=table["threshold"],
+        doubt=table["doubt"],
         reserve=table["reserve"],
         usual_answer=table["usual_answer"],
         signals=signals,

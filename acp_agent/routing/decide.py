@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from acp_agent.routing.facts import Answerer, Facts
@@ -65,6 +65,13 @@ def decide(facts: Facts, rubric: Rubric) -> Decision:
     causes = _causes(decision, fired)
     reason = f"{causes}, so {ANSWERERS[decision]} (score {score}, threshold {rubric.threshold})"
     return Decision(decision, _sentence(reason), fired, score, facts)
+
+
+def overruled(decision: Decision, by: Fired) -> Decision:
+    """Return what becomes of `decision` when something that no rubric knows settles the matter."""
+    wanted = by.decides or decision.decision
+    reason = _sentence(f"{by.because}, so {ANSWERERS[wanted]}")
+    return replace(decision, decision=wanted, reason=reason, rules=(by, *decision.rules))
 
 
 def _causes(decision: Answerer, fired: tuple[Fired, ...]) -> str:

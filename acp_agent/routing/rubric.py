@@ -69,9 +69,13 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Rubric:
-    """What `gather` and `decide` go by. `reserve`: tokens of the window that are not planned."""
+    """What `gather` and `decide` go by. `reserve`: tokens of the window that are not planned.
+
+    `doubt`: how close to the threshold a score is doubtful, so that the small model is asked.
+    """
 
     threshold: int
+    doubt: int
     reserve: int
     usual_answer: int
     signals: tuple[Signal, ...]

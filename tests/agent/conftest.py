@@ -12,9 +12,11 @@ import anyio
 import pytest
 
 from acp_agent.agent.options import Choice, SessionOptions, session_options
+from acp_agent.agent.orchestrator import Fm
 from acp_agent.agent.permissions import Permissions
-from acp_agent.agent.session import Session, Voice
+from acp_agent.agent.session import Session
 from acp_agent.agent.turn import Limits
+from acp_agent.agent.voice import Voice
 from acp_agent.backends.script import Step
 from acp_agent.backends.scripted import ScriptedEngine
 from acp_agent.conversation import UserMessage
@@ -119,6 +121,7 @@ def stage(tmp_path: Path, home: Path) -> MakeStage:
         again: bool = False,
         engine: ScriptedEngine | None = None,
         editor: AnsweringEditor | None = None,
+        fm: Fm | None = None,
     ) -> Stage:
         engine = engine or ScriptedEngine.of(*steps, again=again)
         editor = editor or AnsweringEditor(*answers)
@@ -126,6 +129,8 @@ def stage(tmp_path: Path, home: Path) -> MakeStage:
         options = session_options(
             (Choice("m", "m"),), mode="gptoss_20b", effort="low", approvals=approvals
         )
+        if fm is not None:
+            options.values["mode"] = "fm"
         session = Session(
             "s",
             options,
@@ -134,6 +139,8 @@ def stage(tmp_path: Path, home: Path) -> MakeStage:
             Permissions(editor),
             instructions="Help.",
             limits=limits or Limits(),
+            fm=fm,
+            workspace_root=str(cwd),
         )
         return Stage(session, engine, editor, cwd, options)
 

@@ -1,0 +1,94 @@
+"""What a small model sees of a conversation: what the user saw of it, as much as its window holds.
+
+Pure. Tools, reasoning and attachments of earlier turns are left out; the newest message stays,
+cut in its middle if nothing else helps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from acp_agent.conversation import Entry, Message, ModelStep, UserMessage
+
+LEFT_OUT = "\n[…]\n"
+FRAMING = 8  # tokens that a chat template puts around a message
+
+
+def estimated_tokens(text: str) -> int:
+    """Return about how many tokens `text` has in a small vocabulary, rather too many than too few.
+
+    A token is 3 characters of ASCII, or 1.5 bytes of anything else.
+    """
+    plain = sum(map(str.isascii, text))
+    others = len(text.encode("utf-8", "surrogatepass")) - plain
+    return math.ceil(plain / 3 + others / 1.5)
+
+
+def seen(entries: Sequence[Entry]) -> list[UserMessage | ModelStep]:
+    """Return what was said between the user and whoever answered, each in turn."""
+    said: list[UserMessage | ModelStep] = []
+    for entry in entries:
+        before = said[-1] if said else None
+        match entry:
+            case UserMessage():
+                message = replace(entry, note="")
+                if isinstance(before, UserMessage):  # it was never answered
+                    said.pop()
+                    message = replace(message, words=f"{before.words}\n\n{message.words}")
+                said.append(message)
+            case ModelStep():
+                answer = _answer(entry)
+                if isinstance(before, ModelStep) and answer:
+                    said.pop()
+                    answer = f"{_answer(before)}\n\n{answer}"
+                if answer and said:
+                    said.append(_said(answer))
+            case _:
+                pass
+    return said
+
+
+def fitted(entries: Sequence[Entry], room: int) -> list[UserMessage | ModelStep]:
+    """Return the newest of what was `seen`, in at most `room` tokens.
+
+    It begins with a message of the user's and ends with their newest, which is the last entry.
+    """
+    *earlier, newest = seen(entries)
+    newest = _cut(newest, room)
+    room -= size(newest)
+    kept: list[UserMessage | ModelStep] = []
+    for entry in reversed(earlier):
+        brief = replace(entry, attachments=()) if isinstance(entry, UserMessage) else entry
+        room -= size(brief)
+        if room < 0:
+            break
+        kept.insert(0, brief)
+    while kept and isinstance(kept[0], ModelStep):
+        kept.pop(0)
+    return [*kept, newest]
+
+
+def _answer(step: ModelStep) -> str:
+    return "".join(m.text for m in step.messages if m.channel == "final" and m.recipient is None)
+
+
+def _said(text: str) -> ModelStep:
+    return ModelStep((Message("final", text),))
+
+
+def size(entry: UserMessage | ModelStep) -> int:
+    """Return about how many tokens the entry has."""
+    text = entry.text if isinstance(entry, UserMessage) else _answer(entry)
+    return estimated_tokens(text) + FRAMING
+
+
+def _cut(entry: UserMessage | ModelStep, room: int) -> UserMessage | ModelStep:
+    """Return the message whole, or its beginning and its end: the question mostly stands first."""
+    tokens = size(entry)
+    if tokens <= room or not isinstance(entry, UserMessage):
+        return entry
+    kept = max(0, int(len(entry.text) * (room - FRAMING) / tokens) - len(LEFT_OUT))
+    head, tail = kept - kept // 3, kept // 3
+    return UserMessage(entry.text[:head] + LEFT_OUT + entry.text[len(entry.text) - tail :])
