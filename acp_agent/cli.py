@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from acp_agent import __version__
-from acp_agent.config import Settings, load, selects_provider
+from acp_agent.config import Settings, load, rubric_file
 from acp_agent.errors import AgentError, ConfigError
 
+PACKAGED = False  # no weights of a small model come with this package
 DESCRIPTION = "An Agent Client Protocol server for gpt-oss on your own machine."
 
 
@@ -38,19 +39,14 @@ def run(argv: Sequence[str]) -> int:
 
 def serve(settings: Settings) -> int:
     """Speak ACP on stdin and stdout until the client leaves."""
-    from acp_agent.agent.options import Choice, session_options
+    from acp_agent.checks import check
+    from acp_agent.offer import session_options
     from acp_agent.protocol.agent import Agent
     from acp_agent.protocol.opening import serve_opening
     from acp_agent.protocol.stdio import claim
 
-    _check(settings)
-    models = (Choice(*_model(settings)),)
-    agent = Agent(
-        lambda: session_options(
-            models, mode=settings.mode, effort=settings.effort, approvals=settings.approvals
-        ),
-        __version__,
-    )
+    check(settings, os.environ, packaged=PACKAGED)
+    agent = Agent(lambda: session_options(settings, os.environ, packaged=PACKAGED), __version__)
     opened = serve_opening(agent, claim())
     if opened is None:
         return 0
@@ -61,26 +57,6 @@ def serve(settings: Settings) -> int:
 
     anyio.run(app.serve, settings, opened, os.environ)
     return 0
-
-
-def _check(settings: Settings) -> None:
-    """Raise ConfigError now, where the user still sees it, for what would fail at the prompt."""
-    if settings.script:
-        from acp_agent.backends.script_text import read_script
-
-        read_script(Path(settings.script))
-    if selects_provider(settings):
-        from acp_agent.backends.select import make_backend, parse_selector
-
-        make_backend(parse_selector(settings.model), os.environ)
-
-
-def _model(settings: Settings) -> tuple[str, str, str]:
-    if settings.demo:
-        return "nano", "nano (demo weights, not gpt-oss)", "knows a few dialogues by heart"
-    if settings.script:
-        return "scripted", "scripted", "plays a script, no model"
-    return settings.model, settings.model, ""
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -118,11 +94,13 @@ def _add_serving_flags(parser: argparse.ArgumentParser) -> None:
     who = parser.add_mutually_exclusive_group()
     who.add_argument("--demo", action="store_true", default=None, help="answer with demo weights")
     who.add_argument("--script", metavar="FILE", help="play a scripted model (docs/scripts.md)")
+    parser.add_argument("--mode", metavar="MODE", help="gptoss_20b, gptoss_120b or fm")
     parser.add_argument("--effort", metavar="LEVEL", help="reasoning effort: low, medium, high")
     parser.add_argument("--approvals", metavar="POLICY", help="ask, auto-edit, read-only or full")
     parser.add_argument("--engine-url", metavar="URL", help="a running llama.cpp server")
     parser.add_argument("--model", metavar="NAME", help="or PROVIDER:MODEL (docs/backends.md)")
     parser.add_argument("--model-path", metavar="FILE", help="a gpt-oss GGUF file to serve")
+    parser.add_argument("--fm-backend", metavar="NAME", help="who answers light prompts in mode fm")
 
 
 def _dispatch(args: argparse.Namespace) -> int:
@@ -130,9 +108,10 @@ def _dispatch(args: argparse.Namespace) -> int:
     settings = load(flags, os.environ)
     match args.verb:
         case "run":
+            from acp_agent.checks import check
             from acp_agent.verbs.run import run_prompt
 
-            _check(settings)
+            check(settings, os.environ, packaged=PACKAGED)
             return run_prompt(settings, flags, args.prompt, cwd=args.cwd, as_json=args.json)
         case "demo":
             from acp_agent.verbs.demo import run_demo
@@ -149,8 +128,9 @@ def _dispatch(args: argparse.Namespace) -> int:
                 args.prompt,
                 as_json=args.json,
                 as_lines=args.jsonl,
-                rubric=args.rubric,
-                default_if_broken=args.default_rubric,
+                rubric=args.rubric or rubric_file(settings),
+                default_if_broken=args.default_rubric
+                or (not args.rubric and settings.routing_default_if_broken),
             )
         case _:
             return serve(settings)

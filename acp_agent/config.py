@@ -7,19 +7,19 @@ before the first answer: a settings library would cost more time than everything
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from acp_agent.agent.options import APPROVALS, EFFORTS, MODES, values
 from acp_agent.errors import ConfigError
-from acp_agent.paths import config_file
+from acp_agent.paths import config_file, user_path
 
 
 class Settings(NamedTuple):
     """Every setting; docs/settings.md names each once, with its sources."""
 
-    mode: str = "gptoss_20b"
+    mode: str = ""
     model: str = "gpt-oss-20b"
     effort: str = "medium"
     approvals: str = "ask"
@@ -30,6 +30,7 @@ class Settings(NamedTuple):
     engine_key: str = ""
     model_path: str = ""
     model_dir: str = ""
+    model_120b: str = ""
     context: int = 0
     batch: int = 0
     ubatch: int = 0
@@ -38,6 +39,12 @@ class Settings(NamedTuple):
     keepalive: float = 60.0
     idle_unload: float = 600.0
     command_timeout: float = 120.0
+    fm_backend: str = ""
+    fm_max_tokens: int = 300
+    fm_temperature: float = 0.15
+    routing_rubric: str = ""
+    routing_default_if_broken: bool = False
+    routing_log_prompts: bool = False
     demo: bool = False
     script: str = ""
     log_level: str = "info"
@@ -46,6 +53,11 @@ class Settings(NamedTuple):
 def selects_provider(settings: Settings) -> bool:
     """Tell whether the model is one of another provider's, such as `ollama:gpt-oss:20b`."""
     return ":" in settings.model and not settings.demo and not settings.script
+
+
+def rubric_file(settings: Settings) -> Path | None:
+    """Return the user's own rubric, which is laid over the shipped one; None without any."""
+    return user_path(settings.routing_rubric) if settings.routing_rubric else None
 
 
 class Source(NamedTuple):
@@ -103,6 +115,7 @@ SOURCES: dict[str, Source] = {
     "engine_key": Source(("GPT_OSS_API_KEY",)),
     "model_path": Source(("GPT_OSS_GGUF_MODEL_PATH", "GPT_OSS_MODEL_PATH")),
     "model_dir": Source(("GPT_OSS_MODEL_DIR",)),
+    "model_120b": Source(("GPT_OSS_120B_MODEL",)),
     "context": Source(("GPT_OSS_CTX",), _is_context, f"0 to {LARGEST_CONTEXT}"),
     "batch": Source(("GPT_OSS_BATCH",), *_at_least(0)),
     "ubatch": Source(("GPT_OSS_UBATCH",), *_at_least(0)),
@@ -111,6 +124,12 @@ SOURCES: dict[str, Source] = {
     "keepalive": Source(("GPT_OSS_KEEPALIVE_SECS",), *_at_least(0)),
     "idle_unload": Source(("GPT_OSS_IDLE_UNLOAD_SECS",), *_at_least(0)),
     "command_timeout": Source(("ACP_AGENT_COMMAND_TIMEOUT",), *_at_least(1)),
+    "fm_backend": Source(("ACP_AGENT_FM_BACKEND",)),
+    "fm_max_tokens": Source(("ACP_AGENT_FM_MAX_TOKENS",), *_at_least(1)),
+    "fm_temperature": Source(("ACP_AGENT_FM_TEMPERATURE",), *_at_least(0)),
+    "routing_rubric": Source(("ACP_AGENT_RUBRIC",)),
+    "routing_default_if_broken": Source(("ACP_AGENT_RUBRIC_DEFAULT_IF_BROKEN",)),
+    "routing_log_prompts": Source(("ACP_AGENT_LOG_PROMPTS",)),
     "log_level": Source(("ACP_AGENT_LOG",), *_one_of("debug", "info", "warning", "error")),
 }
 
@@ -128,11 +147,7 @@ def load(
     path = file or Path(named or config_file())
     if named and not path.exists():
         raise ConfigError(f"ACP_AGENT_CONFIG: there is no file {named!r}")
-    values: dict[str, Any] = {}
-    for name, value in _read(path).items():
-        if name not in SOURCES:
-            raise ConfigError(f"unknown setting {name!r} in {path}; known: {', '.join(SOURCES)}")
-        values[name] = _checked(name, value, str(path))
+    values = _of_file(_read(path), path)
     for name, source in SOURCES.items():
         variable = next((v for v in source.variables if environ.get(v)), None)
         if variable is not None:
@@ -158,21 +173,67 @@ def _read(path: Path) -> dict[str, object]:
         raise ConfigError(f"{path} is not TOML: {error}") from None
 
 
-def _checked(name: str, value: object, source: str) -> object:
+def _of_file(table: Mapping[str, object], path: Path) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for written, name, value in _flattened(table):
+        if name not in SOURCES:
+            known = ", ".join(_known(written))
+            raise ConfigError(f"unknown setting {written!r} in {path}; known: {known}")
+        if isinstance(value, dict):
+            raise ConfigError(f"{path}: {written} is one value, not a table; write {written} = …")
+        if name in values:
+            raise ConfigError(f"{path}: {name} is set twice, by itself and in a table")
+        values[name] = _checked(name, value, str(path), written)
+    return values
+
+
+def _flattened(table: Mapping[str, object]) -> Iterator[tuple[str, str, object]]:
+    """Give (name as it was written, setting, value); `fm.backend` is the setting `fm_backend`."""
+    for key, value in table.items():
+        if isinstance(value, dict) and _members(key):
+            inner = cast("dict[str, object]", value)
+            yield from ((f"{key}.{name}", f"{key}_{name}", part) for name, part in inner.items())
+        else:
+            yield key, key, value
+
+
+def _members(table: str) -> list[str]:
+    """Return what can stand in a table of this name."""
+    return [name.removeprefix(f"{table}_") for name in SOURCES if name.startswith(f"{table}_")]
+
+
+def _known(written: str) -> list[str]:
+    table, dot, _ = written.partition(".")
+    return [f"{table}.{name}" for name in _members(table)] if dot else list(SOURCES)
+
+
+def _checked(name: str, value: object, source: str, written: str = "") -> object:
+    shown = written or name
     kind = KINDS[name]
     try:
         if kind is not str and isinstance(value, str):
-            value = kind(value)
+            value = _truth(value) if kind is bool else kind(value)
         elif kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
     except ValueError:
-        raise ConfigError(f"{source}: {name} must be a number, not {value!r}") from None
+        wanted = "true or false" if kind is bool else "a number"
+        raise ConfigError(f"{source}: {shown} must be {wanted}, not {value!r}") from None
     if type(value) is not kind:
-        raise ConfigError(f"{source}: {name} must be of type {kind.__name__}, not {value!r}")
+        raise ConfigError(f"{source}: {shown} must be of type {kind.__name__}, not {value!r}")
     rule = SOURCES.get(name)
     if rule and not rule.check(value):
-        raise ConfigError(f"{source}: {name} must be {rule.must}, not {value!r}")
+        raise ConfigError(f"{source}: {shown} must be {rule.must}, not {value!r}")
     return value
+
+
+TRUTHS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+
+def _truth(text: str) -> bool:
+    try:
+        return TRUTHS[text.strip().lower()]
+    except KeyError:
+        raise ValueError(text) from None
 
 
 KINDS: dict[str, type[str | int | float | bool]] = {

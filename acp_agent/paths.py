@@ -25,6 +25,14 @@ def config_file() -> Path:
     return (Path(base) if base else Path.home() / ".config") / NAME / "config.toml"
 
 
+def user_path(text: str) -> Path:
+    """Return the path that a user wrote, `~` resolved; as it is where there is no such home."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
+
+
 def runtime_dir() -> Path:
     """Return the directory of locks and addresses of what runs now; ours alone (0700)."""
     base = os.environ.get("XDG_RUNTIME_DIR")

@@ -55,6 +55,18 @@ def test_a_file_named_by_the_environment_is_read(tmp_path: Path) -> None:
         ("max_steps = 1.5", "max_steps must be of type int, not 1.5"),
         ("max_steps = true", "max_steps must be of type int, not True"),
         ("max_steps = ", "is not TOML"),
+        ("routing_log_prompts = 1", "routing_log_prompts must be of type bool, not 1"),
+        ("fm.backnd = 'a'", "unknown setting 'fm.backnd'"),
+        ("[fm]\nbacknd = 'a'", "known: fm.backend, fm.max_tokens, fm.temperature"),
+        ("[model]\nname = 'a'", "known: model.path, model.dir, model.120b"),
+        ("[colour]\nred = 1", "unknown setting 'colour'"),
+        ("[[fm]]\nbackend = 'a'", "unknown setting 'fm'"),
+        ("[mode]\nfm = true", "mode is one value, not a table; write mode = …"),
+        ("[fm.backend]\nname = 'a'", "fm.backend is one value, not a table; write fm.backend ="),
+        ("[fm]\nmax_tokens = 0", "fm.max_tokens must be 1 or more, not 0"),
+        ("fm.temperature = 'hot'", "fm.temperature must be a number, not 'hot'"),
+        ("fm_backend = 'a'\nfm.backend = 'b'", "fm_backend is set twice, by itself"),
+        ("fm.backend = 'a'\nfm_backend = 'b'", "fm_backend is set twice, by itself"),
     ],
 )
 def test_a_wrong_value_in_the_file_names_the_setting_and_the_file(
@@ -66,6 +78,43 @@ def test_a_wrong_value_in_the_file_names_the_setting_and_the_file(
     assert str(file) in str(caught.value)
 
 
+DOTTED = """
+fm.backend = "ollama:qwen3:4b"
+model_120b = "b.gguf"
+routing_log_prompts = true
+"""
+TABLES = """
+[fm]
+backend = "ollama:qwen3:4b"
+[model]
+120b = "b.gguf"
+[routing]
+log_prompts = "yes"
+"""
+
+
+@pytest.mark.parametrize("text", [DOTTED, TABLES])
+def test_a_table_in_the_file_is_the_beginning_of_names(file: Path, text: str) -> None:
+    file.write_text(text)
+    assert load({}, {}, file) == Settings(
+        fm_backend="ollama:qwen3:4b", model_120b="b.gguf", routing_log_prompts=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "truth"),
+    [("1", True), ("true", True), ("YES", True), ("0", False), ("False", False), (" no ", False)],
+)
+def test_a_variable_says_yes_or_no_in_words(file: Path, text: str, truth: bool) -> None:
+    file.write_text("routing_log_prompts = true")
+    assert load({}, {"ACP_AGENT_LOG_PROMPTS": text}, file).routing_log_prompts is truth
+
+
+def test_no_mode_is_asked_for_by_default(file: Path) -> None:
+    assert load({}, {}, file).mode == ""
+    assert load({"mode": "fm"}, {"ACP_AGENT_MODE": "gptoss_120b"}, file).mode == "fm"
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "message"),
     [
@@ -75,6 +124,15 @@ def test_a_wrong_value_in_the_file_names_the_setting_and_the_file(
         ("GPT_OSS_URL", "http://", "GPT_OSS_URL: engine_url must be an http:// or"),
         ("GPT_OSS_URL", "http://[::1", "GPT_OSS_URL: engine_url must be an http:// or"),
         ("GPT_OSS_URL", "http://a:99999", "GPT_OSS_URL: engine_url must be an http:// or"),
+        ("ACP_AGENT_MODE", "fast", "mode must be one of gptoss_20b, gptoss_120b, fm, not 'fast'"),
+        (
+            "ACP_AGENT_LOG_PROMPTS",
+            "maybe",
+            "ACP_AGENT_LOG_PROMPTS: routing_log_prompts must be true or false, not 'maybe'",
+        ),
+        ("ACP_AGENT_RUBRIC_DEFAULT_IF_BROKEN", "2", "must be true or false, not '2'"),
+        ("ACP_AGENT_FM_MAX_TOKENS", "0", "ACP_AGENT_FM_MAX_TOKENS: fm_max_tokens must be 1 or"),
+        ("ACP_AGENT_FM_TEMPERATURE", "-1", "fm_temperature must be 0 or more, not -1"),
         ("GPT_OSS_KEEPALIVE_SECS", "nan", "GPT_OSS_KEEPALIVE_SECS: keepalive must be 0 or more"),
     ],
 )

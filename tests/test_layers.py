@@ -17,6 +17,7 @@ FORBIDDEN = {
     "paths": {"acp_agent"},
     "conversation": {"acp_agent"},
     "ports": {"acp_agent.protocol", "acp_agent.agent", "acp_agent.harmony", "acp_agent.tools"},
+    "offer": {"acp_agent.protocol", "acp_agent.backends", "acp_agent.engine", "acp_agent.app"},
     "agent/": {"acp_agent.protocol", "acp_agent.backends", "acp_agent.engine", "acp_agent.app"},
     "harmony/": {"acp_agent.protocol", "acp_agent.agent", "acp_agent.backends", "acp_agent.tools"},
     "tools/": {"acp_agent.protocol", "acp_agent.agent", "acp_agent.backends", "acp_agent.harmony"},

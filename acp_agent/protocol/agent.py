@@ -145,16 +145,16 @@ class Agent:
         option = params.one_of("configId", [option.id for option in session.options.options])
         changed = _choose(session.options, option, params, "value")
         result: Object = {"configOptions": config_options(session.options)}
-        if not changed or option != "mode":
+        if "mode" not in changed:
             return Reply(result)
         update = {"sessionUpdate": "current_mode_update", "currentModeId": session.options["mode"]}
         return Reply(result, ((session.id, update),))
 
 
-def _choose(options: SessionOptions, option_id: str, params: Fields, field: str) -> bool:
-    """Set the option to the value in `field`; False if it had it already."""
+def _choose(options: SessionOptions, option_id: str, params: Fields, field: str) -> set[str]:
+    """Set the option to the value in `field`; return all options that have changed by it."""
     option = next(option for option in options.options if option.id == option_id)
     value = params.one_of(field, [choice.value for choice in option.choices])
-    changed = options[option_id] != value
+    before = dict(options.values)
     options.set(option_id, value)
-    return changed
+    return {name for name, value in options.values.items() if value != before[name]}

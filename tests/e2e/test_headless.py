@@ -206,6 +206,20 @@ def test_doctor_is_content_with_a_model_and_tells_programs_so(world: Env) -> Non
         (("doctor",), {"GPT_OSS_PORT": "70000"}, "GPT_OSS_PORT: port must be a port number, not"),
         (("run", "--demo", " "), {}, "the prompt is empty"),
         (("run", "--demo", "--cwd", "/no/such/dir", "hi"), {}, "--cwd: '/no/such/dir' is not a"),
+        (("serve",), {"ACP_AGENT_LOG_PROMPTS": "maybe"}, "ACP_AGENT_LOG_PROMPTS: routing_log_pro"),
+        (
+            ("serve", "--mode", "fast"),
+            {},
+            "--mode: mode must be one of gptoss_20b, gptoss_120b, fm",
+        ),
+        (("run", "--mode", "gptoss_120b", "hi"), {}, "mode gptoss_120b is not on offer: set GPT_O"),
+        (("run", "--fm-backend", "/no/a.gguf", "hi"), {}, "fm_backend: there is no file '/no/a.g"),
+        (("serve",), {"GPT_OSS_120B_MODEL": "/no/b.gguf"}, "model_120b: there is no file '/no/b."),
+        (
+            ("serve", "--mode", "fm"),
+            {"ACP_AGENT_RUBRIC": "/no/such/rubric"},
+            "cannot read the rubric /no/such/rubric: ",
+        ),
         (("serve", "--script", "/no/such/file"), {}, "cannot read the script /no/such/file:"),
     ],
 )
@@ -223,6 +237,8 @@ def test_wrong_call_is_answered_by_one_line_and_exit_code_2(
         ("colour = 'red'", "unknown setting 'colour' in "),
         ("effort = ", "is not TOML"),
         ("context = 'big'", "context must be a number, not 'big'"),
+        ("fm.backnd = 'a'", "unknown setting 'fm.backnd' in "),
+        ("[mode]\nfm = 1", "mode is one value, not a table"),
     ],
 )
 def test_wrong_settings_file_is_named(

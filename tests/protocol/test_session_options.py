@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from acp_agent.agent.options import Choice, Option, SessionOptions
+from acp_agent.config import Settings
+from acp_agent.offer import session_options
 from acp_agent.protocol.agent import Agent
 from tests.protocol.harness import Json, connected, updates
 
@@ -16,6 +18,12 @@ def two_modes() -> Agent:
     modes = (Choice("gptoss_20b", "GPT-OSS"), Choice("fm", "Small"))
     options = (Option("mode", "mode", "Mode", "", modes),)
     return Agent(lambda: SessionOptions(options, {"mode": "gptoss_20b"}), "0", lambda: "sess_1")
+
+
+def two_models() -> Agent:
+    """Return an agent with two models, each with a mode of its own, and a mode for both."""
+    settings = Settings(model_120b="vllm:big", fm_backend="smollm2")
+    return Agent(lambda: session_options(settings, {}, packaged=False), "0", lambda: "sess_1")
 
 
 def values(answer: Json) -> dict[str, str]:
@@ -56,6 +64,77 @@ async def test_setting_the_mode_option_updates_the_mode() -> None:
             {"sessionUpdate": "current_mode_update", "currentModeId": "fm"}
         ]
         await client.silence()
+
+
+async def test_set_mode_tells_of_the_model_that_goes_with_it() -> None:
+    async with connected(agent=two_models()) as client:
+        session = await client.open()
+        request = client.ask("session/set_mode", {"sessionId": session, "modeId": "gptoss_120b"})
+        assert await client.until_answer(request) == [
+            {"jsonrpc": "2.0", "id": request, "result": {}}
+        ]
+        (update,) = updates([await client.next()])
+        assert update["sessionUpdate"] == "config_option_update"
+        assert values(update) == {
+            "mode": "gptoss_120b",
+            "model": "vllm:big",
+            "effort": "medium",
+            "approvals": "ask",
+        }
+        await client.silence()
+
+
+async def test_setting_the_model_updates_the_mode_that_goes_with_it() -> None:
+    async with connected(agent=two_models()) as client:
+        session = await client.open()
+        params = {"sessionId": session, "configId": "model", "value": "vllm:big"}
+        request = client.ask("session/set_config_option", params)
+        (answer,) = await client.until_answer(request)
+        assert values(answer["result"])["mode"] == "gptoss_120b"
+        assert updates([await client.next()]) == [
+            {"sessionUpdate": "current_mode_update", "currentModeId": "gptoss_120b"}
+        ]
+        await client.silence()
+
+
+async def test_setting_the_model_in_fm_leaves_the_mode_alone() -> None:
+    async with connected(agent=two_models()) as client:
+        session = await client.open()
+        await client.result("session/set_mode", {"sessionId": session, "modeId": "fm"})
+        (update,) = updates([await client.next()])
+        assert (values(update)["mode"], values(update)["model"]) == ("fm", "gpt-oss-20b")
+        params = {"sessionId": session, "configId": "model", "value": "vllm:big"}
+        answer = await client.result("session/set_config_option", params)
+        assert (values(answer)["mode"], values(answer)["model"]) == ("fm", "vllm:big")
+        await client.silence()
+
+
+async def test_every_mode_on_offer_is_told_in_both_forms() -> None:
+    async with connected(agent=two_models()) as client:
+        await client.result("initialize", {"protocolVersion": 1})
+        opened = await client.result("session/new", {"cwd": "/", "mcpServers": []})
+        assert opened["modes"] == {
+            "currentModeId": "gptoss_20b",
+            "availableModes": [
+                {
+                    "id": "gptoss_20b",
+                    "name": "GPT-OSS",
+                    "description": "prompts go to GPT-OSS",
+                },
+                {
+                    "id": "gptoss_120b",
+                    "name": "GPT-OSS 120B",
+                    "description": "prompts go to the larger GPT-OSS",
+                },
+                {
+                    "id": "fm",
+                    "name": "FM",
+                    "description": "a small model answers light prompts, GPT-OSS the rest",
+                },
+            ],
+        }
+        modes = opened["configOptions"][0]["options"]
+        assert [mode["value"] for mode in modes] == ["gptoss_20b", "gptoss_120b", "fm"]
 
 
 async def test_setting_what_is_set_already_updates_nothing() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -121,3 +122,27 @@ def test_the_command_names_a_broken_rubric_and_exits_with_2(home: Path) -> None:
     )
     assert again.returncode == 0
     assert again.stdout.startswith("inline: ")
+
+
+def test_without_a_file_the_rubric_of_the_settings_counts(home: Path) -> None:
+    mine, broken = home / "mine.toml", home / "broken.toml"
+    mine.write_text("threshold = -1000\n")
+    broken.write_text("threshold = 'x'\n")
+
+    def route(rubric: Path, *flags: str, default: str = "no") -> tuple[int, str]:
+        settings = {
+            "ACP_AGENT_RUBRIC": str(rubric),
+            "ACP_AGENT_RUBRIC_DEFAULT_IF_BROKEN": default,
+        }
+        command = [sys.executable, "-m", "acp_agent", "route", *flags, "hi"]
+        ran = subprocess.run(
+            command, env={**os.environ, **settings}, capture_output=True, text=True, check=False
+        )
+        return ran.returncode, ran.stdout.partition(":")[0]
+
+    assert route(mine) == (0, "delegate")
+    assert route(broken) == (2, "")
+    assert route(broken, default="yes") == (0, "inline")
+    assert route(broken, "--default-rubric") == (0, "inline")
+    assert route(broken, "--rubric", str(mine)) == (0, "delegate")
+    assert route(mine, "--rubric", str(broken), default="yes") == (2, "")
