@@ -1,4 +1,4 @@
-"""Where this program keeps files: cache, state and runtime directories, private to the user."""
+"""Where this program keeps files: cache, state, models and runtime, private to the user."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 NAME = "acp-agent"
+_DATA = (".local/share", "Library/Application Support")
+_MODELS = "models"
 
 
 def cache_dir() -> Path:
@@ -17,6 +19,18 @@ def cache_dir() -> Path:
 def state_dir() -> Path:
     """Return the directory of what the user would miss (logs, sessions)."""
     return _made("XDG_STATE_HOME", ".local/state", "Library/Application Support")
+
+
+def models_dir() -> Path:
+    """Return the directory of the weights that this program has fetched."""
+    path = _made("XDG_DATA_HOME", *_DATA) / _MODELS
+    path.mkdir(mode=0o700, exist_ok=True)
+    return path
+
+
+def models_path() -> Path:
+    """Return where `models_dir` is or would be; nothing is made."""
+    return _place("XDG_DATA_HOME", *_DATA) / _MODELS
 
 
 def config_file() -> Path:
@@ -53,8 +67,12 @@ def runtime_dir() -> Path:
 
 
 def _made(variable: str, linux: str, mac: str) -> Path:
-    base = os.environ.get(variable)
-    home = Path.home() / (mac if sys.platform == "darwin" else linux)
-    path = (Path(base) if base else home) / NAME
+    path = _place(variable, linux, mac)
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
+
+
+def _place(variable: str, linux: str, mac: str) -> Path:
+    base = os.environ.get(variable)
+    home = Path.home() / (mac if sys.platform == "darwin" else linux)
+    return (Path(base) if base else home) / NAME

@@ -30,6 +30,7 @@ _OVERFLOW = re.compile(
     re.IGNORECASE,
 )
 _NUMBERS = re.compile(r"(\d[\d,]*) tokens")
+ASK_AGAIN = "ask again, and this engine of ours starts anew"
 _NOT_READY = {"model_unavailable", "apple_fm_not_ready", "assets_unavailable"}
 
 
@@ -68,17 +69,25 @@ def is_guardrail(text: str) -> bool:
 
 
 def failure(
-    endpoint: Endpoint, status: int, body: bytes, *, asked: int, context: int, key_variable: str
+    endpoint: Endpoint,
+    status: int,
+    body: bytes,
+    *,
+    asked: int,
+    context: int,
+    key_variable: str,
+    ours: bool = False,
 ) -> BackendError:
     """Return the error that the answer means; `asked` is our estimate of the prompt's tokens."""
     fields = as_object(body)
     if status in (401, 403):
         hint = f"set {key_variable}" if key_variable else "name its key in the settings"
+        hint = ASK_AGAIN if ours else hint
         return EngineUnauthorized(
             f"the server at {endpoint.url} wants another key (HTTP {status}); {hint}"
         )
     if fields is None:
-        return mismatch(endpoint.url, f"it answered HTTP {status} without JSON")
+        return mismatch(endpoint.url, f"it answered HTTP {status} without JSON", ours=ours)
     text = error_text(fields) or f"HTTP {status}"
     full = overflow(fields, text, asked=asked, context=context)
     if full is not None:
@@ -105,23 +114,25 @@ def _count(fields: Mapping[str, Any], key: str) -> int:
     return value if isinstance(value, int) else 0
 
 
-def mismatch(url: str, reason: str) -> EngineMismatch:
+def mismatch(url: str, reason: str, *, ours: bool = False) -> EngineMismatch:
     """Return the error that names the address and what is expected there."""
+    hint = ASK_AGAIN if ours else "check the address"
     return EngineMismatch(
-        f"what answers at {url} is not an OpenAI-compatible server: {reason}; check the address"
+        f"what answers at {url} is not an OpenAI-compatible server: {reason}; {hint}"
     )
 
 
-def connection_failure(endpoint: Endpoint, error: http.HttpError) -> BackendError:
+def connection_failure(
+    endpoint: Endpoint, error: http.HttpError, *, ours: bool = False
+) -> BackendError:
     """Return the error that a failed connection means."""
     match error:
         case http.Refused():
-            return EngineUnavailable(
-                f"nothing answers at {endpoint.url} ({error}); start the server there"
-            )
+            hint = ASK_AGAIN if ours else "start the server there"
+            return EngineUnavailable(f"nothing answers at {endpoint.url} ({error}); {hint}")
         case http.Dropped(answered=True):
             return StreamDropped(f"the connection to {endpoint.url} broke off in mid-answer")
         case http.Dropped():
             return EngineFailed(f"the server at {endpoint.url} closed the connection unanswered")
         case _:
-            return mismatch(endpoint.url, str(error))
+            return mismatch(endpoint.url, str(error), ours=ours)

@@ -57,6 +57,7 @@ class OpenAIChat:
             context=profile.context_size,
             key_variable=profile.key_variable,
             sizes_path=profile.sizes_path,
+            ours=profile.ours,
             patience=patience,
         )
 

@@ -30,6 +30,7 @@ from acp_agent.ports import Availability, EngineLoading, ModelInfo
 
 LONGEST_LINE = 16 * 1024 * 1024
 QUICK_SECONDS = 10.0  # for questions that need no computing
+FIRST_LOOK = 0.02  # seconds; a small model is loaded in a moment
 WHOLE = "whole"  # the name of the event that is a whole answer, from a server that did not stream
 
 
@@ -38,7 +39,7 @@ class Patience:
     """How long to wait for a server that is not ready; in seconds.
 
     `pauses` come before the tries after the first; a server that loads its model gets `loading`,
-    asked every `poll`.
+    asked soon, and then ever more rarely, up to every `poll`.
     """
 
     pauses: tuple[float, ...] = (0.25, 0.5, 1.0)
@@ -46,12 +47,22 @@ class Patience:
     poll: float = 0.5
     longest: float = 10.0
 
+    def looks(self) -> Iterator[float]:
+        """Give the pauses between looks at a server that loads its model, without end."""
+        pause = min(FIRST_LOOK, self.poll)
+        while True:
+            yield pause
+            pause = min(2 * pause, self.poll)
+
 
 PATIENCE = Patience()
 
 
 class OpenAIServer:
-    """A server, wherever `locate` finds it; `context` is what it holds if it does not say."""
+    """A server, wherever `locate` finds it; `context` is what it holds if it does not say.
+
+    One of `ours` is started by `locate`, so the user is not asked to look after it.
+    """
 
     def __init__(
         self,
@@ -60,6 +71,7 @@ class OpenAIServer:
         context: int,
         key_variable: str = "",
         sizes_path: str = "",
+        ours: bool = False,
         patience: Patience = PATIENCE,
     ) -> None:
         self._locate = locate
@@ -67,6 +79,7 @@ class OpenAIServer:
         self._context = context
         self._key_variable = key_variable
         self._sizes_path = sizes_path
+        self._ours = ours
         self._patience = patience
         self._answered = False
         self._first = ""
@@ -90,16 +103,16 @@ class OpenAIServer:
 
     async def models(self) -> Sequence[ModelInfo]:
         """Return what the server lists, once it has loaded its model. Raises BackendError."""
-        until = anyio.current_time() + self._patience.loading
+        until, looks = anyio.current_time() + self._patience.loading, self._patience.looks()
         status, body = await self._get("/v1/models")
         while is_loading(status, body) and anyio.current_time() < until:
-            await anyio.sleep(self._patience.poll)
+            await anyio.sleep(next(looks))
             status, body = await self._get("/v1/models")
         if status != 200:
             raise self._failure(await self._found(), status, body)
         found = models(body)
         if found is None:
-            raise mismatch((await self._found()).url, "it lists no models")
+            raise self.mismatch("it lists no models")
         return found
 
     async def model(self, wanted: str) -> str:
@@ -123,7 +136,8 @@ class OpenAIServer:
 
     def mismatch(self, reason: str) -> BackendError:
         """Return the error that what answers is no such server."""
-        return mismatch(self._endpoint.url if self._endpoint else "the address", reason)
+        url = self._endpoint.url if self._endpoint else "the address"
+        return mismatch(url, reason, ours=self._ours)
 
     async def post(
         self, path: str, body: Mapping[str, object]
@@ -137,7 +151,7 @@ class OpenAIServer:
 
         """
         data = json.dumps(body).encode()
-        pauses = iter(self._patience.pauses)
+        pauses, looks = iter(self._patience.pauses), self._patience.looks()
         until, told = anyio.current_time() + self._patience.loading, False
         while True:
             endpoint = await self._found()
@@ -147,7 +161,7 @@ class OpenAIServer:
                 ) as response:
                     self._answered = True
                     if response.status == 200:
-                        async with aclosing(_events(endpoint, response)) as events:
+                        async with aclosing(self._events(response)) as events:
                             async for event in events:
                                 yield event
                         return
@@ -161,7 +175,7 @@ class OpenAIServer:
                 if is_loading(status, answer) and anyio.current_time() < until:
                     if not told:
                         yield EngineLoading("the server is loading its model")
-                    told, pause = True, self._patience.poll
+                    told, pause = True, next(looks)
                 else:
                     pause = next(pauses, None) if is_passing(status, answer) else None
                     if pause is None:
@@ -196,7 +210,7 @@ class OpenAIServer:
         if status in (401, 403):
             raise self._failure(endpoint, status, body)
         if status == 200 and loads(body) is None:
-            raise mismatch(endpoint.url, f"its {path} is no JSON")
+            raise self.mismatch(f"its {path} is no JSON")
         return status, body
 
     async def _found(self) -> Endpoint:
@@ -209,15 +223,19 @@ class OpenAIServer:
     ) -> float:
         """Return how long to wait before asking again; raise what `error` means if that is vain.
 
-        A server that never answered is not there; one that did may be starting anew, elsewhere.
+        A server that never answered is not there; one that did may be starting anew, elsewhere. An
+        engine of ours that ended under a request is started again for it.
         """
+        ended = self._ours and isinstance(error, http.Dropped) and not error.answered
+        if ended and await self._moved(endpoint, pauses):
+            return 0.0
         if isinstance(error, http.Refused):
             if await self._moved(endpoint, pauses):
                 return 0.0
             pause = next(pauses, None)
             if self._answered and pause is not None:
                 return pause
-        raise connection_failure(endpoint, error) from None
+        raise connection_failure(endpoint, error, ours=self._ours) from None
 
     async def _moved(self, endpoint: Endpoint, pauses: Iterator[float]) -> bool:
         """Look for the server anew; tell whether it is elsewhere, or has another key."""
@@ -234,7 +252,26 @@ class OpenAIServer:
             asked=asked,
             context=self._context,
             key_variable=self._key_variable,
+            ours=self._ours,
         )
+
+    async def _events(self, response: http.Response) -> AsyncGenerator[ServerEvent]:
+        kind = response.headers.get("content-type", "")
+        if kind.startswith("application/json"):
+            yield ServerEvent(WHOLE, (await response.read()).decode(errors="replace"))
+            return
+        if not kind.startswith("text/event-stream"):
+            raise self.mismatch(f"it answers with {kind.partition(';')[0] or 'no type'}")
+        reader = EventReader()
+        async for data in response.body:
+            for event in reader.feed(data):
+                yield event
+                if event.data == DONE:
+                    return
+            if reader.pending > LONGEST_LINE:
+                raise self.mismatch("its stream has no lines")
+        for event in reader.close():
+            yield event
 
 
 async def _quickly_get(endpoint: Endpoint, path: str) -> tuple[int, bytes]:
@@ -246,25 +283,6 @@ async def _quickly_get(endpoint: Endpoint, path: str) -> tuple[int, bytes]:
         raise EngineUnavailable(
             f"the server at {endpoint.url} did not answer within {QUICK_SECONDS:g} s"
         ) from None
-
-
-async def _events(endpoint: Endpoint, response: http.Response) -> AsyncGenerator[ServerEvent]:
-    kind = response.headers.get("content-type", "")
-    if kind.startswith("application/json"):
-        yield ServerEvent(WHOLE, (await response.read()).decode(errors="replace"))
-        return
-    if not kind.startswith("text/event-stream"):
-        raise mismatch(endpoint.url, f"it answers with {kind.partition(';')[0] or 'no type'}")
-    reader = EventReader()
-    async for data in response.body:
-        for event in reader.feed(data):
-            yield event
-            if event.data == DONE:
-                return
-        if reader.pending > LONGEST_LINE:
-            raise mismatch(endpoint.url, "its stream has no lines")
-    for event in reader.close():
-        yield event
 
 
 def unknown_model(model: str, known: Sequence[str]) -> str:

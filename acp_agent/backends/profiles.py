@@ -18,7 +18,8 @@ class ChatProfile:
     the server names none. `limits`: it honours `max_tokens`. `effort`: it is told how hard to
     think. `reasoning_field` carries back the reasoning of the running turn, where the server takes
     it. `markers`: it lets template markers through. `guided`: how it constrains an answer.
-    `sizes_path` names a list of context sizes. `model` is the only one that it has.
+    `sizes_path` names a list of context sizes. `model` is the only one that it has. `ours`: it is
+    an engine that we start, so the user has neither its address nor its key to look after.
     """
 
     name: str
@@ -32,11 +33,14 @@ class ChatProfile:
     sizes_path: str = ""
     key_variable: str = ""
     model: str = ""
+    ours: bool = False
 
 
 OPENAI = ChatProfile(
     "openai_chat", effort=True, reasoning_field="reasoning_content", key_variable="OPENAI_API_KEY"
 )
+# Any GGUF on the engine that comes with this package, which names its context size itself.
+LLAMA_CPP = ChatProfile("llama_cpp", effort=True, reasoning_field="reasoning_content", ours=True)
 LM_STUDIO = ChatProfile(
     "lmstudio",
     effort=True,

