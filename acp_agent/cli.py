@@ -12,7 +12,6 @@ from acp_agent import __version__
 from acp_agent.config import Settings, load, rubric_file
 from acp_agent.errors import AgentError, ConfigError
 
-PACKAGED = False  # no weights of a small model come with this package
 DESCRIPTION = "An Agent Client Protocol server for gpt-oss on your own machine."
 
 
@@ -40,13 +39,15 @@ def run(argv: Sequence[str]) -> int:
 def serve(settings: Settings) -> int:
     """Speak ACP on stdin and stdout until the client leaves."""
     from acp_agent.checks import check
+    from acp_agent.engine import smollm2
     from acp_agent.offer import session_options
     from acp_agent.protocol.agent import Agent
     from acp_agent.protocol.opening import serve_opening
     from acp_agent.protocol.stdio import claim
 
-    check(settings, os.environ, packaged=PACKAGED)
-    agent = Agent(lambda: session_options(settings, os.environ, packaged=PACKAGED), __version__)
+    packaged = smollm2.installed() is not None
+    check(settings, os.environ, packaged=packaged)
+    agent = Agent(lambda: session_options(settings, os.environ, packaged=packaged), __version__)
     opened = serve_opening(agent, claim())
     if opened is None:
         return 0
@@ -109,9 +110,10 @@ def _dispatch(args: argparse.Namespace) -> int:
     match args.verb:
         case "run":
             from acp_agent.checks import check
+            from acp_agent.engine import smollm2
             from acp_agent.verbs.run import run_prompt
 
-            check(settings, os.environ, packaged=PACKAGED)
+            check(settings, os.environ, packaged=smollm2.installed() is not None)
             return run_prompt(settings, flags, args.prompt, cwd=args.cwd, as_json=args.json)
         case "demo":
             from acp_agent.verbs.demo import run_demo

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Generator
-from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -19,10 +19,10 @@ from bench_figures import Figure
 from bench_proxy import Noted, Recorder, recorder
 from bench_wire import Address, ask, complete, listens
 
-from acp_agent.app import Locator
 from acp_agent.config import Settings
 from acp_agent.harmony.vocab import MESSAGE
 from acp_agent.verbs.demo import FILES, PROMPT
+from acp_agent.voices import open_engines
 
 GREETINGS = ("hello",) * 8
 THOUGHTS = ("think hard about primes",) * 4
@@ -92,8 +92,9 @@ def engine() -> Generator[Address]:
 
     @asynccontextmanager
     async def located() -> AsyncGenerator[Address]:
-        async with AsyncExitStack() as stack:
-            found = await Locator(Settings(demo=True, keepalive=0.5), stack).locate()
+        settings = Settings(demo=True, keepalive=0.5)
+        async with open_engines(settings) as engines:
+            found = await engines.locate(settings)
             yield Address(found.url, found.key)
 
     with start_blocking_portal() as portal:

@@ -19,9 +19,9 @@ import anyio
 import pytest
 
 from acp_agent import __version__
-from acp_agent.app import NANO_LABEL
 from acp_agent.client import LocalHost, open_client
 from acp_agent.engine.home import EngineHome
+from acp_agent.voices import NANO_LABEL
 
 ROOT = Path(__file__).parents[1]
 INFO = f"gpt_oss_acp-{__version__}.dist-info"

@@ -44,12 +44,12 @@ class Router(Protocol):
 class Fm:
     """What mode `fm` takes: the small model, the router, and a look whether GPT-OSS can be had.
 
-    `gptoss_missing` gives the reason why it cannot answer now, "" if it seems to be there.
+    `gptoss_missing` says why a model, by its id, cannot answer now; "" if it seems to be there.
     """
 
     small: SmallModel
     router: Router
-    gptoss_missing: Callable[[], Awaitable[str]]
+    gptoss_missing: Callable[[str], Awaitable[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Orchestrator:
             BackendError: Nobody could.
 
         """
-        missing = await self._gptoss_missing()
+        missing = await self._gptoss_missing(self._gptoss.model)
         small = await self._open()
         decision = await self._decide(message, small, missing, last)
         wish: Wish | None = None

@@ -1,4 +1,8 @@
-"""`acp-agent demo`: a client starts the agent, and the demo weights mend a failing test."""
+"""`acp-agent demo`: a client starts the agent in mode `fm`, and asks it two things.
+
+A light one, which the small model answers, and one that the demo weights of GPT-OSS's architecture
+get: to mend a failing test.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,7 @@ from acp_agent.verbs.run import serve_command
 from acp_agent.verbs.show import Screen
 
 YESTERDAY = time.time() - 86_400
+GREETING = "hi"
 PROMPT = "Please fix the failing test"
 FILES = {
     "calc.py": '''"""A calculator."""
@@ -60,17 +65,17 @@ def lay_out(workspace: Path) -> None:
 
 async def _play(workspace: Path) -> str:
     screen = Screen(sys.stdout, sys.stdout, root=workspace)
+    screen.line("Light prompts get a real small model here, the rest nano's weights, which are not")
     screen.line(
-        "The weights of this demo are nano's: tiny, learnt by heart, not gpt-oss.", "yellow"
+        "gpt-oss: tiny, learnt by heart. Client, agent, engines and tools are the real ones."
     )
-    screen.line("Everything else is real: client, agent, llama.cpp engine, tools.", "yellow")
 
     async def decide(call: dict[str, Any], options: Sequence[dict[str, Any]]) -> str | None:
         kinds = ", ".join(option["kind"] for option in options)
         screen.line(f"  ? session/request_permission [{kinds}] → allow_once", "yellow")
         return await allow(call, options)
 
-    command = serve_command({"demo": True})
+    command = serve_command({"demo": True, "mode": "fm"})
     screen.line(f"\n$ {' '.join(['acp-agent', *command[4:]])}", "bold")
     async with open_client(command, LocalHost(workspace, decide), env=_environment()) as client:
         info = client.agent["agentInfo"]
@@ -78,9 +83,11 @@ async def _play(workspace: Path) -> str:
         session = await client.new_session(workspace)
         values = ", ".join(f"{name}: {value}" for name, value in session.options.items())
         screen.line(f"session/new: {values}")
-        screen.line(f"session/prompt: {PROMPT}\n", "bold")
-        stop = await session.prompt(PROMPT, screen.update)
-        screen.end()
+        stop = "end_turn"
+        for prompt in (GREETING, PROMPT):
+            screen.line(f"\nsession/prompt: {prompt}\n", "bold")
+            stop = await session.prompt(prompt, screen.update)
+            screen.end()
         return stop
 
 

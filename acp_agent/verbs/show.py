@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 COLOURS = {"dim": "2", "bold": "1", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 MARKS = {"completed": ("green", "✓"), "failed": ("red", "✗"), "in_progress": ("yellow", "…")}
@@ -34,6 +34,7 @@ class Screen:
 
     def update(self, update: dict[str, Any]) -> None:
         """Show one `session/update`."""
+        self._routing(update.get("_meta") or {})
         match update["sessionUpdate"]:
             case "agent_message_chunk":
                 self._chunk(update, self._out, "")
@@ -50,6 +51,13 @@ class Screen:
                 self.line(f"! {update['title']} {update.get('description', '')}", "yellow")
             case _:
                 pass
+
+    def _routing(self, meta: dict[str, Any]) -> None:
+        """Show who answers, and why, where the update says so."""
+        routing = meta.get("routing")
+        if isinstance(routing, dict):
+            found = cast("dict[str, str]", routing)
+            self.line(f"→ {found.get('decision')}: {found.get('reason')}", "dim")
 
     def line(self, text: str, colour: str = "") -> None:
         """Write a line of our own."""

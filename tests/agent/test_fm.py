@@ -49,7 +49,7 @@ def play(stage: MakeStage, tmp_path: Path) -> Play:
     def make(
         small: Small | str, *steps: Step, missing: str = "", rubric: str = "", **more: Any
     ) -> Stage:
-        async def gptoss_missing() -> str:
+        async def gptoss_missing(_: str) -> str:
             return missing
 
         file = tmp_path / "rubric.toml"

@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from acp_agent.app import NANO_LABEL
+from acp_agent.voices import NANO_LABEL
 from scripts.nano_dialogues import COUNT, HELLO
 from tests.e2e.agent import Agent, Session, open_agent
 from tests.e2e.editor import Editor

@@ -12,7 +12,7 @@ from textwrap import dedent
 import pytest
 
 from acp_agent import __version__
-from acp_agent.app import NANO_LABEL
+from acp_agent.voices import NANO_LABEL
 from scripts.nano_dialogues import FIX, HELLO, WRITE
 from tests.e2e.processes import PATIENCE
 

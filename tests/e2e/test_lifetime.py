@@ -14,7 +14,7 @@ import anyio
 import pytest
 from acp import RequestError
 
-from acp_agent.app import NANO_LABEL
+from acp_agent.voices import NANO_LABEL
 from scripts.nano_dialogues import COUNT, HELLO
 from tests.e2e.agent import SERVE, Agent, open_agent
 from tests.e2e.engines import engines

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from acp.schema import PermissionOption, ToolCallUpdate
 
-from acp_agent.app import NANO_LABEL
 from acp_agent.verbs.demo import FILES, PROMPT
+from acp_agent.voices import NANO_LABEL
 from scripts.nano_dialogues import FIX, WRITE
 from tests.e2e.agent import open_agent
 from tests.e2e.editor import Editor, choose

