@@ -38,6 +38,11 @@ LONGEST_REASON = 200
 
 TaskType = Literal["code_generation", "refactoring", "documentation", "analysis"]
 TASK_TYPES: tuple[TaskType, ...] = ("code_generation", "refactoring", "documentation", "analysis")
+REFACTOR = tuple(
+    "refactor refaktor refator rifattor renam umbenenn renomm renombr renome rinomin"
+    " restructur umstruktur reestructur reestrutur ristruttur"
+    " рефактор переимен 重构 重命名 リファクタ 改名".split()
+)
 
 CHOICE: Mapping[str, object] = {
     "type": "object",
@@ -95,12 +100,12 @@ def _wish(reason: object) -> Wish:
     return Wish(f"{asks}: {words[:LONGEST_REASON].rstrip('. ')}" if words else asks)
 
 
-def task_type(facts: Facts) -> TaskType:
+def task_type(facts: Facts, prompt: str) -> TaskType:
     """Return which of the known tasks a prompt is, by what was recognised in it."""
-    signals = facts.signals
-    if "change" in signals:
+    words = prompt.casefold()
+    if facts.code and any(stem in words for stem in REFACTOR):
         return "refactoring"
-    if "long_form" in signals and not facts.code:
+    if "long_form" in facts.signals and not facts.code:
         return "documentation"
     return "code_generation" if facts.code else "analysis"
 

@@ -159,7 +159,7 @@ class Orchestrator:
             message.words,
             decision,
             self._emit,
-            task=(wish and wish.task_type) or task_type(decision.facts),
+            task=(wish and wish.task_type) or task_type(decision.facts, message.words),
             model=self._gptoss.model,
             workspace_root=self._gptoss.workspace_root,
         )

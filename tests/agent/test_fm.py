@@ -212,6 +212,7 @@ async def test_a_refused_permission_question_that_ends_the_turn_fails_the_call(p
     [
         ("Write a function that reverses a list", "code_generation"),
         ("Rename the class User to Account", "refactoring"),
+        ("Please fix the failing test", "code_generation"),
         ("Write a long tutorial about our product in 900 words", "documentation"),
         ("Prove that the square root of 2 is irrational", "analysis"),
     ],
