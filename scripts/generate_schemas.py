@@ -1,4 +1,4 @@
-"""Writes schemas/tools/ from the tools' argument models; `--check` only compares."""
+"""Writes schemas/tools/ from the tools' arguments, delegation's too; `--check` only compares."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+from acp_agent.agent.delegation import TOOL
 from acp_agent.tools.toolbox import tool_schemas
 
 FOLDER = Path(__file__).parents[1] / "schemas" / "tools"
@@ -14,7 +15,7 @@ FOLDER = Path(__file__).parents[1] / "schemas" / "tools"
 def main() -> int:
     wanted = {
         f"{name}.json": json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
-        for name, schema in tool_schemas().items()
+        for name, schema in (*tool_schemas().items(), (TOOL.name, TOOL.parameters))
     }
     present = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.json")}
     if "--check" in sys.argv[1:]:

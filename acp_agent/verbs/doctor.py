@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal, assert_never
 
 import anyio
@@ -52,7 +52,8 @@ async def examine(settings: Settings) -> list[Finding]:
         _python,
         _vocabulary,
         _engine,
-        _model,
+        _models,
+        _small,
         _search,
         _sandbox,
     )
@@ -93,25 +94,60 @@ async def _engine(settings: Settings) -> Finding:
     return Finding("engine", "works", f"llama.cpp from the xllamacpp wheel {words[-1]}")
 
 
-async def _provider(settings: Settings) -> Finding:
+async def _models(settings: Settings) -> Finding:
+    """Look at the model that answers, and at a larger one beside it."""
+    from acp_agent.offer import models
+
+    found = [await _model(model.settings) for model in models(settings)]
+    worst = max(found, key=lambda finding: list(MARKS).index(finding.state))
+    return replace(worst, text="; ".join(finding.text for finding in found))
+
+
+async def _selected(part: str, selector: str) -> Finding:
     from acp_agent.backends.select import make_backend, parse_selector, require_model
 
     try:
-        backend = make_backend(parse_selector(settings.model), os.environ)
+        backend = make_backend(parse_selector(selector), os.environ)
         availability = await backend.is_available()
         if availability.state != "ready":
-            text = f"{settings.model}: {availability.reason or availability.state}"
-            return Finding("model", "fails", text, "start it, or name another (docs/backends.md)")
+            text = f"{selector}: {availability.reason or availability.state}"
+            return Finding(part, "fails", text, "start it, or name another (docs/backends.md)")
         await require_model(backend)
         size = await backend.context_size()
     except AgentError as error:
-        return Finding("model", "fails", str(error), "docs/backends.md names the providers")
-    return Finding("model", "works", f"{settings.model}, context {size}")
+        return Finding(part, "fails", str(error), "docs/backends.md names the providers")
+    return Finding(part, "works", f"{selector}, context {size}")
+
+
+async def _small(settings: Settings) -> Finding:
+    from acp_agent.engine import smollm2
+    from acp_agent.engine.small import Gguf, Packaged, parse_small
+    from acp_agent.offer import fm_backend
+
+    part, installed = "small model", smollm2.installed()
+    named = fm_backend(settings, os.environ, packaged=installed is not None)
+    if not named:
+        text = "none, so mode `fm` is not on offer"
+        return Finding(part, "note", text, 'name one, such as fm.backend = "smollm2"')
+    try:
+        small = parse_small(named)
+    except AgentError as error:
+        return Finding(part, "fails", str(error))
+    match small:
+        case Packaged() if installed is None:
+            text = f"{smollm2.NAME}, fetched when first needed ({smollm2.MEGABYTES} MB)"
+            return Finding(part, "note", text)
+        case Packaged():
+            return Finding(part, "works", f"{smollm2.NAME}, loaded when needed")
+        case Gguf(path):
+            return Finding(part, "works", f"{path}, loaded when needed")
+        case _:
+            return await _selected(part, named)
 
 
 async def _model(settings: Settings) -> Finding:
     if selects_provider(settings):
-        return await _provider(settings)
+        return await _selected("model", settings.model)
     from acp_agent.backends.endpoint import fixed
     from acp_agent.backends.llama_server import LlamaServer
     from acp_agent.engine.locate import Local, Nano, Remote, find_engine
