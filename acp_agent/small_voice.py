@@ -23,6 +23,8 @@ from acp_agent.events import Emit, Noticed
 from acp_agent.ports import LocalModelBackend
 
 PACKAGED_CONTEXT = 4096
+# Quick enough with one; llama.cpp's threads spin, and wait for each other on a busy machine.
+PACKAGED_THREADS = 1
 CONTEXT = 8192
 
 Start = Callable[[EngineSpec], Awaitable[Endpoint]]
@@ -87,10 +89,10 @@ class SmallVoice:
                 raise
             await emit(Noticed(f"{error}. The demo weights answer light prompts too", "warning"))
             return replace(self._stand_in(), max_tokens=self._settings.fm_max_tokens)
-        return self._with(self._served(path, PACKAGED_CONTEXT))
+        return self._with(self._served(path, PACKAGED_CONTEXT, PACKAGED_THREADS))
 
-    def _served(self, path: Path, context: int) -> LocalModelBackend:
-        spec = EngineSpec(path, context, self._settings.parallel)
+    def _served(self, path: Path, context: int, threads: int = 0) -> LocalModelBackend:
+        spec = EngineSpec(path, context, self._settings.parallel, threads=threads)
         return OpenAIChat(partial(self._start, spec), profile=LLAMA_CPP)
 
     def _with(self, model: LocalModelBackend) -> Voice:

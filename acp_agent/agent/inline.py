@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from acp_agent.agent.delegation import CHOICE, TOOL, Wish, chosen, wished
 from acp_agent.agent.history import History
+from acp_agent.agent.loops import is_looping
 from acp_agent.agent.voice import Voice
 from acp_agent.agent.window import estimated_tokens, fitted
 from acp_agent.conversation import Message, ModelRequest, ModelStep, ToolSpec
@@ -143,6 +144,9 @@ class Inline:
                     ended = event
                 else:
                     await self._show(event)
+                if is_looping(self._said):
+                    logger.info("stopped the small model, which repeats itself")
+                    return ModelStep(()), StepEnded("limit")
             return stream.step(), ended
 
     async def _show(self, event: ModelEvent) -> None:

@@ -132,6 +132,12 @@ async def test_an_answer_that_runs_into_its_limit_is_said_to_be_cut(play: Play) 
     assert await stage.prompt(LIGHT) == "max_tokens"
 
 
+async def test_a_small_model_that_repeats_itself_is_stopped(play: Play) -> None:
+    stage = play(Small("I am here. " + "I can help you with that. " * 50))
+    assert await stage.prompt(LIGHT) == "max_tokens"
+    assert 70 < len(stage.text()) < 120
+
+
 async def test_weights_that_are_not_what_they_seem_are_named_before_the_answer(play: Play) -> None:
     stage = play(Small("Hi."), small_label="*nano:* ")
     await stage.prompt(LIGHT)
