@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 TIMES = 3
-LEAST, MOST = 12, 300  # characters of what is repeated
+LEAST, MOST = 10, 300  # characters of what is repeated
 LETTERS = 6  # a rule of a table has fewer
 
 
