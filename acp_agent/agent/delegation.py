@@ -34,7 +34,7 @@ from acp_agent.routing.facts import Facts
 NAME = "gptoss.generate"
 SOURCE = "gptoss"
 CLEAN_UP_SECONDS = 5
-LONGEST_REASON = 200
+LONGEST_REASON = 150
 
 TaskType = Literal["code_generation", "refactoring", "documentation", "analysis"]
 TASK_TYPES: tuple[TaskType, ...] = ("code_generation", "refactoring", "documentation", "analysis")
@@ -47,10 +47,11 @@ REFACTOR = tuple(
 CHOICE: Mapping[str, object] = {
     "type": "object",
     "properties": {
-        "decision": {"type": "string", "enum": ["inline", "delegate"]},
+        # In this order: a model that has found a reason decides better.
         "reason": {"type": "string", "maxLength": LONGEST_REASON},
+        "decision": {"type": "string", "enum": ["inline", "delegate"]},
     },
-    "required": ["decision", "reason"],
+    "required": ["reason", "decision"],
     "additionalProperties": False,
 }
 TOOL = ToolSpec(

@@ -31,17 +31,16 @@ logger = logging.getLogger(__name__)
 
 SOURCE = "fm_orchestrator"
 INSTRUCTIONS = (
-    "You are the small, quick model of a coding assistant. Answer the last message in its own"
-    " language, in at most three sentences, and stop. You cannot see files or run anything: never"
-    " say that you did."
+    "Answer in the user's language, in at most three short sentences. You are the small assistant"
+    " of a code editor; you see only this chat, no files and no commands."
 )
 CHOOSE = (
     "You decide who answers the last message of the conversation. inline: a short answer from"
     " general knowledge is enough. delegate: it takes code, files, tools, several steps or careful"
     " reasoning. Give the reason in a few words."
 )
-ANSWER_TOKENS = 300  # where nothing is set; light prompts take less than half
-CHOICE_TOKENS = 150
+ANSWER_TOKENS = 200  # where nothing is set; light prompts take less than half
+CHOICE_TOKENS = 200  # one for each character of the reason at worst, and the frame
 SMALLEST_ROOM = 64
 
 
@@ -68,13 +67,12 @@ class Inline:
         self._number = 0
 
     @property
-    def can_choose(self) -> bool:
-        """Whether the model can be held to a choice between answering and delegating."""
+    def _can_choose(self) -> bool:
         return chooser(self._voice.model) is not None
 
     async def choose(self) -> Wish | None:
         """Ask the model whether it can answer; None if it can, or made no clear choice."""
-        model = chooser(self._voice.model)
+        model = chooser(self._voice.model) if self._voice.may_ask else None
         if model is None:
             return None
         try:
@@ -98,7 +96,8 @@ class Inline:
         try:
             if opening:
                 await self._say(opening)
-            step, ended = await self._fitting((TOOL,) if may_delegate else ())
+            offered = may_delegate and self._voice.may_ask and not self._can_choose
+            step, ended = await self._fitting((TOOL,) if offered else ())
         finally:
             self._keep()
         if step.calls:

@@ -136,7 +136,7 @@ class Orchestrator:
             if wish is not None:
                 return wish
         try:
-            return await small.answer(_meta(decision), may_delegate=not small.can_choose)
+            return await small.answer(_meta(decision), may_delegate=True)
         except BackendError as error:
             logger.warning("the small model broke off: %s", error)
             return Wish(f"fm_unavailable: {error}", rule="fm_unavailable")

@@ -13,13 +13,15 @@ from acp_agent.ports import LocalModelBackend
 class Voice:
     """A model, and how it is used.
 
-    `label` is put before the first words of every answer; it names weights that are not gpt-oss.
+    `label` is put before the first words of every answer; it names weights that are not gpt-oss. A
+    small model that `may_ask` can leave a prompt to GPT-OSS by itself.
     """
 
     model: LocalModelBackend
     label: str = ""
     max_tokens: int | None = None
     temperature: float | None = None
+    may_ask: bool = True
 
 
 class SmallModel(Protocol):

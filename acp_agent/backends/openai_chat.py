@@ -33,6 +33,7 @@ from acp_agent.ports import (
     EngineLoading,
     ModelEvent,
     ModelInfo,
+    StepEnded,
     Timings,
 )
 
@@ -108,13 +109,12 @@ class OpenAIChat:
         extra = choice_fields(choice, self._profile)
         reply = Reply()
         async with aclosing(self._run(plain, reply, extra)) as events:
-            async for _ in events:
-                pass
+            async for event in events:
+                if isinstance(event, StepEnded) and event.reason == "limit":
+                    raise EngineFailed(
+                        f"the model's choice was cut at {request.max_tokens} tokens; allow it more"
+                    )
         messages = reply.step().messages
-        if not all(message.complete for message in messages):
-            raise EngineFailed(
-                f"the model's choice was cut at {request.max_tokens} tokens; allow it more"
-            )
         return read_choice(choice, "".join(m.text for m in messages if m.channel == "final"))
 
     async def _run(

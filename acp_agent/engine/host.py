@@ -113,10 +113,20 @@ def _llama(spec: EngineSpec, port: int, key: str) -> object:
     params.n_batch = spec.batch or params.n_batch
     params.n_ubatch = spec.ubatch or params.n_ubatch
     params.kv_unified = True  # every slot may use the whole context
+    params.cache_ram_mib = _prompt_cache(spec.model)
     if spec.threads:
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = spec.threads
     params.ui, params.offline, params.endpoint_slots = False, True, True
     return xllamacpp.Server(params)
+
+
+def _prompt_cache(model: Path) -> int:
+    """Return the MiB in which conversations without a slot are kept: a share of the weights' size.
+
+    llama.cpp's own 8 GiB would fill a laptop with what was said long ago.
+    """
+    weights = model.stat().st_size >> 20
+    return min(2048, max(128, weights // 8))
 
 
 def _wait_until_unused(

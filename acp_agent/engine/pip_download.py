@@ -122,7 +122,7 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         r"ERROR: (No matching distribution found for .+?)(?: \(from -r.*\))?\n",
         "pip's package index does not have it ({0})",
     ),
-    (r"(?s).*^(?:ERROR: )(.+?)$", "pip says: {0}"),
+    (r"(?s).*^ERROR: (?!Exception:)(.+?)$", "pip says: {0}"),
 )
 
 

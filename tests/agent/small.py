@@ -93,14 +93,17 @@ class ChoosingSmall(Small):
 class SmallAtHand:
     """The `SmallModel` port: `model`, or why there is none."""
 
-    def __init__(self, model: Small | str, label: str = "") -> None:
+    def __init__(self, model: Small | str, label: str = "", *, may_ask: bool = True) -> None:
         self._model = model
         self._label = label
+        self._may_ask = may_ask
 
     async def open(self, emit: Emit) -> Voice:
         if isinstance(self._model, str):
             raise EngineUnavailable(self._model)
-        return Voice(self._model, self._label, max_tokens=100, temperature=0.1)
+        return Voice(
+            self._model, self._label, max_tokens=100, temperature=0.1, may_ask=self._may_ask
+        )
 
     async def warm(self) -> None:
         return

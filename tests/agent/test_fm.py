@@ -59,8 +59,8 @@ def play(stage: MakeStage, tmp_path: Path) -> Play:
             lambda: lambda text: len(load_vocabulary().encode_text(text)),
             DecisionLog(tmp_path / "routing.jsonl"),
         )
-        label = more.pop("small_label", "")
-        return stage(*steps, fm=Fm(SmallAtHand(small, label), router, gptoss_missing), **more)
+        at_hand = SmallAtHand(small, more.pop("small_label", ""), may_ask=more.pop("may_ask", True))
+        return stage(*steps, fm=Fm(at_hand, router, gptoss_missing), **more)
 
     return make
 
@@ -274,6 +274,18 @@ async def test_a_clear_case_is_not_asked_about(play: Play) -> None:
     await stage.prompt(LIGHT)
     assert (stage.text(), small.choices) == ("Hi.", [])
     assert small.requests[0].tools == ()
+
+
+async def test_a_small_model_that_may_not_ask_is_neither_asked_nor_given_the_tool(
+    play: Play,
+) -> None:
+    small = ChoosingSmall({"decision": "delegate", "reason": ""}, "Hi.")
+    plain = Small("Hi.")
+    for model in (small, plain):
+        stage = play(model, rubric=DOUBTFUL, may_ask=False)
+        await stage.prompt(LIGHT)
+        assert (stage.text(), model.requests[0].tools) == ("Hi.", ())
+    assert small.choices == []
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from acp_agent.backends.endpoint import Endpoint, fixed
@@ -19,6 +19,7 @@ from acp_agent.backends.profiles import (
     APFEL,
     FM_SERVE,
     FOUNDATION_BRIDGE,
+    LLAMA_CPP,
     LM_STUDIO,
     OPENAI,
     ChatProfile,
@@ -129,6 +130,7 @@ LLAMA_SERVER = ChatDialect(
     health=response(200, {"status": "ok"}),
     entry={"owned_by": "llamacpp", "meta": {"n_ctx": 4096, "n_ctx_train": 131072}},
 )
+OUR_LLAMA_SERVER = replace(LLAMA_SERVER, name="llama.cpp of ours", profile=LLAMA_CPP)
 LM_STUDIO_CHAT = ChatDialect(
     "lmstudio chat",
     LM_STUDIO,
@@ -207,6 +209,7 @@ LATER_BRIDGE = ChatDialect(
 )
 CHAT_DIALECTS = (
     LLAMA_SERVER,
+    OUR_LLAMA_SERVER,
     LM_STUDIO_CHAT,
     APFEL_CHAT,
     FM_SERVE_CHAT,
