@@ -44,6 +44,13 @@ LM_STUDIO = ChatProfile(
     sizes_path="/api/v1/models",
     key_variable="LM_API_TOKEN",
 )
+# Any GGUF behind a llama-server; gpt-oss there is better had by its token ids.
+LLAMA_CPP = ChatProfile(
+    "llamacpp",
+    effort=True,
+    reasoning_field="reasoning_content",
+    key_variable="LLAMACPP_API_KEY",
+)
 # On the port of Ollama: the model tells the two apart.
 APFEL = ChatProfile("apfel", model="apple-foundationmodel", key_variable="APFEL_TOKEN")
 # macOS 27's own server never fills `tool_calls`, and gives up on a forced choice.

@@ -47,6 +47,8 @@ class HarmonyModel:
     `vocabulary` is called in a worker thread, when the first prompt is rendered.
     """
 
+    chooser = None  # a schema would have to be let into the final channel alone; it has tools
+
     def __init__(
         self,
         engine: TokenEngine,

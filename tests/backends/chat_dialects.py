@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from acp_agent.backends.endpoint import Endpoint, fixed
-from acp_agent.backends.openai_chat import OpenAIChat
-from acp_agent.backends.openai_server import Patience
+from acp_agent.backends.openai_chat import openai_chat
+from acp_agent.backends.openai_model import OpenAIModel
 from acp_agent.backends.profiles import (
     APFEL,
     FM_SERVE,
@@ -24,10 +24,9 @@ from acp_agent.backends.profiles import (
     ChatProfile,
 )
 from tests.backends.compliance import Asked, Play
-from tests.backends.stand_in import OVERFLOW, WRONG_KEY, chunk
+from tests.backends.stand_in import HASTE, OVERFLOW, WRONG_KEY, chunk
 from tests.backends.stand_in import answer as response
 
-HASTE = Patience(pauses=(0.001, 0.001, 0.001), poll=0.001, longest=0.002)
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 USAGE = {"prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 15}
 Json = dict[str, Any]
@@ -57,8 +56,8 @@ class ChatDialect:
     usage_in_last_choice: bool = False
     end: str = "data: [DONE]\n\n"
 
-    def backend(self, endpoint: Endpoint) -> OpenAIChat:
-        return OpenAIChat(fixed(endpoint), model=self.model, profile=self.profile, patience=HASTE)
+    def backend(self, endpoint: Endpoint) -> OpenAIModel:
+        return openai_chat(fixed(endpoint), model=self.model, profile=self.profile, patience=HASTE)
 
     def question(self, asked: Asked) -> bytes | None:
         if asked.path == "/v1/chat/completions":

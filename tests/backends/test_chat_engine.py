@@ -12,8 +12,8 @@ import pytest
 
 from acp_agent.backends import http
 from acp_agent.backends.endpoint import Endpoint, Locate, fixed
-from acp_agent.backends.openai_chat import OpenAIChat
-from acp_agent.backends.openai_responses import OpenAIResponses
+from acp_agent.backends.openai_chat import openai_chat
+from acp_agent.backends.openai_responses import openai_responses
 from acp_agent.conversation import (
     Entry,
     ModelRequest,
@@ -38,7 +38,7 @@ from tests.engine.waiting import until
 pytestmark = pytest.mark.anyio
 
 Make = Callable[[Locate], LocalModelBackend]
-each = pytest.mark.parametrize("make", [OpenAIChat, OpenAIResponses])
+each = pytest.mark.parametrize("make", [openai_chat, openai_responses])
 LIST_FILES = ToolSpec(
     "list_files",
     "List files.",
@@ -151,5 +151,5 @@ async def test_a_choice_is_one_of_its_values(engine: Endpoint) -> None:
         "additionalProperties": False,
     }
     with anyio.fail_after(30):
-        found = await OpenAIChat(fixed(engine)).choose(asking("hello", limit=60), schema)
+        found = await openai_chat(fixed(engine)).choose(asking("hello", limit=60), schema)
     assert found["decision"] in ("inline", "delegate")

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from acp_agent.backends.endpoint import fixed
-from acp_agent.backends.openai_chat import OpenAIChat
+from acp_agent.backends.openai_chat import openai_chat
 from acp_agent.backends.select import (
     PROVIDERS,
     Selector,
@@ -38,7 +38,9 @@ def test_a_selector_is_split_at_its_first_colon(text: str, selector: Selector) -
 
 @pytest.mark.parametrize("text", ["", ":", "olama:qwen3:4b", ":qwen3:4b", "qwen3:4b"])
 def test_an_unknown_provider_is_answered_with_the_known_ones(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"unknown provider .*; known: ollama, lmstudio, vllm,"):
+    with pytest.raises(
+        ConfigError, match=r"unknown provider .*; known: ollama, lmstudio, llamacpp, vllm,"
+    ):
         parse_selector(text)
 
 
@@ -85,7 +87,7 @@ def test_a_selector_made_by_hand_is_checked_too() -> None:
 
 async def test_an_unknown_model_is_answered_with_the_known_ones() -> None:
     async with stand_in(MODELS) as there:
-        backend = OpenAIChat(fixed(there.endpoint), model="qwen")
+        backend = openai_chat(fixed(there.endpoint), model="qwen")
         with pytest.raises(ConfigError) as caught:
             await require_model(backend)
     assert str(caught.value) == (
