@@ -29,6 +29,7 @@ from acp_agent.errors import EngineMismatch, EngineUnavailable
 from acp_agent.ports import EngineLoading
 
 QUICK_SECONDS = 10.0  # for questions that need no computing
+FIRST_POLL = 0.02  # small weights are read in less than half a second
 LONGEST_LINE = 16 * 1024 * 1024
 WHOLE = "whole"  # the name of the event that is a whole answer, from a server that did not stream
 READERS = {"text/event-stream": EventReader, "application/x-ndjson": LineReader}
@@ -39,7 +40,7 @@ class Patience:
     """How long to wait for a server that is not ready; in seconds.
 
     `pauses` come before the tries after the first; a server that loads its model gets `loading`,
-    asked every `poll`.
+    asked ever less often, but at least every `poll`.
     """
 
     pauses: tuple[float, ...] = (0.25, 0.5, 1.0)
@@ -89,10 +90,10 @@ class Api:
 
     async def ask_loaded(self, method: str, path: str) -> Answer:
         """Ask as `ask` does, until the server has loaded its model. Raises BackendError."""
-        until = anyio.current_time() + self.patience.loading
+        polls = self._polls()
         answer = await self.ask(method, path)
-        while is_loading(answer) and anyio.current_time() < until:
-            await anyio.sleep(self.patience.poll)
+        while is_loading(answer) and (pause := next(polls, None)) is not None:
+            await anyio.sleep(pause)
             answer = await self.ask(method, path)
         return answer
 
@@ -108,7 +109,7 @@ class Api:
             BackendError: As it says.
 
         """
-        until, told = anyio.current_time() + self.patience.loading, False
+        polls, told = self._polls(), False
         while True:
             async with self._open("POST", path, body) as opened:
                 if isinstance(opened, http.Response):
@@ -116,13 +117,14 @@ class Api:
                         async for event in events:
                             yield event
                     return
-            if not is_loading(opened) or anyio.current_time() >= until:
+            pause = next(polls, None) if is_loading(opened) else None
+            if pause is None:
                 asked = len(json.dumps(body)) // 4
                 raise failure(self.service, opened, asked=asked, context=context)
             if not told:
                 yield EngineLoading("the server is loading its model")
             told = True
-            await anyio.sleep(self.patience.poll)
+            await anyio.sleep(pause)
 
     def mismatch(self, reason: str) -> EngineMismatch:
         """Return the error that what answers is no such server."""
@@ -185,6 +187,13 @@ class Api:
         if is_passing(answer) and not is_loading(answer):
             return next(pauses, None)
         return None
+
+    def _polls(self) -> Iterator[float]:
+        """Give the pauses between questions to a server that loads, as long as there is time."""
+        until, pause = anyio.current_time() + self.patience.loading, FIRST_POLL
+        while anyio.current_time() < until:
+            yield min(pause, self.patience.poll)
+            pause *= 2
 
     async def _found(self) -> Endpoint:
         if self._endpoint is None:

@@ -88,7 +88,8 @@ async def require_model(backend: LocalModelBackend) -> None:
     if not backend.default_model:
         return
     known = [model.id for model in await backend.list_models()]
-    if backend.default_model not in known:
+    # Ollama takes a name without a tag for its latest.
+    if not {backend.default_model, f"{backend.default_model}:latest"} & set(known):
         raise ConfigError(
             f"unknown model {backend.default_model!r} of {backend.name};"
             f" known: {', '.join(known) or 'none'}"

@@ -12,6 +12,7 @@ from itertools import count
 from acp_agent.backends.endpoint import Endpoint, fixed
 from acp_agent.backends.ollama import OllamaBackend
 from acp_agent.ports import LocalModelBackend
+from tests.backends.chat_dialects import first_enum
 from tests.backends.compliance import Asked, Dialect, Play
 from tests.backends.stand_in import HASTE, ONCE, StandIn, answer
 
@@ -92,9 +93,13 @@ class OllamaDialect:
     context = 16_384
     thinks = True
     calls = True
+    chooses = True
 
     def backend(self, endpoint: Endpoint) -> LocalModelBackend:
         return OllamaBackend(fixed(endpoint), model=MODEL, patience=HASTE)
+
+    def allowed(self, asked: Asked) -> object:
+        return first_enum(asked.body["format"])
 
     def question(self, asked: Asked) -> bytes | None:
         match asked.method, asked.path:

@@ -39,9 +39,13 @@ class ResponsesDialect:
     context: int = 4096
     thinks: bool = True
     calls: bool = True
+    chooses: bool = False
 
     def backend(self, endpoint: Endpoint) -> OpenAIModel:
         return openai_responses(fixed(endpoint), model=self.model, patience=HASTE)
+
+    def allowed(self, asked: Asked) -> object:
+        return None
 
     def question(self, asked: Asked) -> bytes | None:
         if asked.path == "/v1/responses":

@@ -10,7 +10,6 @@ from acp_agent.backends.openai_chat import openai_chat
 from acp_agent.backends.profiles import APFEL, FM_SERVE, FOUNDATION_BRIDGE
 from acp_agent.conversation import Call, ModelRequest, UserMessage
 from acp_agent.errors import (
-    EngineFailed,
     EngineMismatch,
     EngineUnavailable,
 )
@@ -91,41 +90,35 @@ async def test_the_bridge_chooses_among_candidates() -> None:
     assert there.bodies[0]["route"] == {"candidates": ["inline", "delegate"]}
 
 
-@pytest.mark.parametrize(
-    ("reply", "words"),
-    [
-        ("I would delegate.", "which is no object"),
-        ("{oops}", "which is no object"),
-        ('{"decision": "maybe", "reason": ""}', "chose 'maybe' of inline, delegate"),
-        ('{"reason": ""}', "chose None"),
-        ('{"decision": "inline"}', "has no 'reason'"),
-    ],
-)
-async def test_an_answer_that_is_no_choice_is_a_failure(reply: str, words: str) -> None:
-    async with stand_in(text(reply)) as there:
-        with pytest.raises(EngineFailed, match=words):
-            await backend(there, FM_SERVE).choose(REQUEST, SCHEMA)
-
-
-async def test_a_choice_that_was_cut_says_so() -> None:
-    async with stand_in(text('{"decision": "del', finish="length")) as there:
-        with pytest.raises(EngineFailed, match="cut at 140 tokens; allow it more"):
-            await backend(there).choose(REQUEST, SCHEMA)
-
-
-async def test_a_schema_that_refers_to_itself_never_reaches_the_server() -> None:
-    cyclic = {"$ref": "#/$defs/a", "$defs": {"a": {"properties": {"next": {"$ref": "#/$defs/a"}}}}}
-    async with stand_in(text("{}")) as there:
-        with pytest.raises(ValueError, match="refers to itself"):
-            await backend(there, FM_SERVE).choose(REQUEST, cyclic)
-        assert there.bodies == []
-
-
 # ---------------------------------------------------------------- availability
 
 
 def models(*ids: str) -> bytes:
     return answer(200, {"object": "list", "data": [{"id": name} for name in ids]})
+
+
+@pytest.mark.parametrize(
+    ("health", "found"),
+    [
+        (
+            {"status": "degraded", "model_available": False, "version": "1.0.0"},
+            Availability("unavailable", "the server says that its model is degraded"),
+        ),
+        (
+            {"ready": False, "unavailableReason": "apple_intelligence_disabled", "message": "Off."},
+            Availability("unavailable", "apple_intelligence_disabled: Off."),
+        ),
+        (
+            {"ready": False, "unavailableReason": "model_not_ready", "message": "Wait."},
+            Availability("loading", "the server is loading its model"),
+        ),
+    ],
+)
+async def test_a_bridge_without_its_model_says_why(
+    health: dict[str, object], found: Availability
+) -> None:
+    async with stand_in(answer(200, health)) as there:
+        assert await backend(there, FOUNDATION_BRIDGE).is_available() == found
 
 
 async def test_a_model_that_the_server_lacks_is_named_with_those_it_has() -> None:

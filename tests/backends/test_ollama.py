@@ -168,16 +168,6 @@ async def test_a_decision_is_constrained_to_its_schema() -> None:
     assert "tools" not in there.bodies[1]
 
 
-async def test_a_decision_beside_its_schema_is_an_error() -> None:
-    schema = {
-        "type": "object",
-        "properties": {"decision": {"type": "string", "enum": ["inline", "delegate"]}},
-    }
-    async with stand_in(SHOW, stream(said(content="inline"), ended())) as there:
-        with pytest.raises(EngineFailed, match="no object"):
-            await backend(there).choose(HI, schema)
-
-
 @pytest.mark.parametrize(
     ("facts", "effort", "think"),
     [
@@ -319,12 +309,6 @@ async def test_a_stream_that_ends_too_early_is_dropped() -> None:
     async with stand_in(SHOW, stream(said(content="Hi"))) as there:
         with pytest.raises(StreamDropped, match="without saying that it was done"):
             await told(backend(there))
-
-
-async def test_a_busy_ollama_is_asked_again() -> None:
-    busy = answer(503, {"error": "server busy, please try again"})
-    async with stand_in(SHOW, busy, stream(said(content="Hi"), ended())) as there:
-        assert (await told(backend(there)))[0] == [TextPart(0, "Hi"), ENDED]
 
 
 async def test_apfel_at_the_same_port_is_not_taken_for_ollama() -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acp_agent.backends.api import Api, Patience
+from acp_agent.backends.api import Api
 from acp_agent.backends.endpoint import Endpoint, fixed
 from acp_agent.backends.sse import ServerEvent
 from acp_agent.backends.vllm import SERVICE, Affinity, VllmServer
@@ -244,23 +244,6 @@ async def test_a_stream_that_breaks_keeps_what_came(sent: bytes) -> None:
                 async for one in stream:
                     found.append(one)  # noqa: PERF401 - what came before the error counts
     assert (found, len(there.asked)) == ([Tokens((5,))], 2)
-
-
-@pytest.mark.parametrize(
-    "busy", [answer(503, {"error": "starting"}), answer(429, {"error": "slow down"}), b""]
-)
-async def test_what_is_busy_or_closes_unanswered_is_asked_once_more(busy: bytes) -> None:
-    async with stand_in(LISTED, busy, WHOLE) as there:
-        assert (await said(server(there)))[-1] == ENDED
-    assert len(there.asked) == 3
-
-
-async def test_what_stays_busy_is_given_up_with_its_words() -> None:
-    busy = answer(503, {"error": {"message": "no replica is ready"}})
-    async with stand_in(LISTED, busy) as there:
-        with pytest.raises(EngineUnavailable, match="no replica is ready"):
-            await said(server(there, patience=Patience((0.0, 0.0))))
-    assert len(there.asked) == 4
 
 
 async def test_what_always_closes_unanswered_is_given_up() -> None:

@@ -91,9 +91,13 @@ class VllmDialect:
     context = CONTEXT
     thinks = True
     calls = True
+    chooses = False
 
     def backend(self, endpoint: Endpoint) -> LocalModelBackend:
         return HarmonyModel(VllmServer(fixed(endpoint), model=MODEL, patience=HASTE))
+
+    def allowed(self, asked: Asked) -> object:
+        return None
 
     def question(self, asked: Asked) -> bytes | None:
         match asked.method, asked.path:
