@@ -157,9 +157,8 @@ class Chooser(Protocol):
         """Answer `request`, whose tools are left out, with an object of `schema`.
 
         A model that likes to talk fills a free string up to `max_tokens`, where the choice is lost.
-        Give each one a `maxLength` of at most 2,000, and `max_tokens` of one for each of these
-        characters plus 50. A model that thinks first needs room for that as well; servers of
-        Apple's model pass over `maxLength`.
+        Give each one a `maxLength`, and `max_tokens` of one for each of these characters plus 50. A
+        model that thinks first needs room for that as well; Apple's model passes over `maxLength`.
 
         Raises:
             ValueError: The schema refers to itself.

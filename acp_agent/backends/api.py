@@ -28,7 +28,6 @@ from acp_agent.backends.sse import DONE, EventReader, ServerEvent
 from acp_agent.errors import EngineMismatch, EngineUnavailable
 from acp_agent.ports import EngineLoading
 
-QUICK_SECONDS = 10.0  # for questions that need no computing
 FIRST_POLL = 0.02  # small weights are read in less than half a second
 LONGEST_LINE = 16 * 1024 * 1024
 WHOLE = "whole"  # the name of the event that is a whole answer, from a server that did not stream
@@ -37,12 +36,14 @@ READERS = {"text/event-stream": EventReader, "application/x-ndjson": LineReader}
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to wait for a server that is not ready; in seconds.
+    """How long to wait for a server; in seconds.
 
+    `quick` is for questions that need no computing.
     `pauses` come before the tries after the first; a server that loads its model gets `loading`,
     asked ever less often, but at least every `poll`.
     """
 
+    quick: float = 10.0
     pauses: tuple[float, ...] = (0.25, 0.5, 1.0)
     loading: float = 600.0
     poll: float = 0.5
@@ -77,16 +78,16 @@ class Api:
 
     async def ask(self, method: str, path: str, body: object = None) -> Answer:
         """Return the answer to what needs no computing, of any status. Raises BackendError."""
+        await self._found()  # which may have to start it, and takes its time
         try:
-            with anyio.fail_after(QUICK_SECONDS):
+            with anyio.fail_after(self.patience.quick):
                 async with self._open(method, path, body) as opened:
                     if isinstance(opened, Answer):
                         return opened
                     return Answer(self._url, opened.status, await opened.read())
         except TimeoutError:
-            raise EngineUnavailable(
-                f"{self.service.name} at {self._url} did not answer within {QUICK_SECONDS:g} s"
-            ) from None
+            where, quick = f"{self.service.name} at {self._url}", self.patience.quick
+            raise EngineUnavailable(f"{where} did not answer within {quick:g} s") from None
 
     async def ask_loaded(self, method: str, path: str) -> Answer:
         """Ask as `ask` does, until the server has loaded its model. Raises BackendError."""

@@ -47,7 +47,7 @@ class HarmonyModel:
     `vocabulary` is called in a worker thread, when the first prompt is rendered.
     """
 
-    chooser = None  # a schema would have to be let into the final channel alone; it has tools
+    chooser = None  # gpt-oss calls tools dependably, and a schema would have to spare its channels
 
     def __init__(
         self,
