@@ -1,6 +1,6 @@
 """A bench for every backend: a server that plays one part, in the dialect of the backend.
 
-To put a backend on it, write a `Dialect` and name it in test_compliance.py. A dialect only knows
+To put a backend on it, write a `Dialect` and name it in dialects.py. A dialect only knows
 shapes; when to hang, drop or refuse is the bench's business.
 """
 

@@ -1,94 +1,46 @@
-"""What every backend does, whichever server it speaks to.
+"""What every backend does, whichever server it speaks to: answers.
 
-A backend joins by its dialect: add it to `DIALECTS`.
+test_compliance_choices.py and test_compliance_patience.py go on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import Literal
 
 import anyio
 import pytest
 
-from acp_agent.backends.endpoint import Endpoint
-from acp_agent.conversation import Call, ModelRequest, ModelStep, ToolSpec, UserMessage
+from acp_agent.conversation import Call, ModelStep
 from acp_agent.errors import (
     BackendError,
     ContextOverflow,
     EngineFailed,
     EngineMismatch,
     EngineUnauthorized,
-    EngineUnavailable,
     StreamDropped,
 )
 from acp_agent.ports import (
     Availability,
     CallOpened,
-    EngineLoading,
-    LocalModelBackend,
-    ModelEvent,
     ModelInfo,
     StepEnded,
     TextPart,
     ThoughtPart,
 )
-from tests.backends.chat_dialects import CHAT_DIALECTS
 from tests.backends.compliance import HTML, Dialect, Play, bench
-from tests.backends.ollama_dialect import OLLAMA_DIALECTS
-from tests.backends.responses_dialect import RESPONSES_DIALECTS
-from tests.backends.stand_in import HASTE, LOADING
-from tests.backends.stand_in import answer as response
-from tests.backends.vllm_dialect import VLLM_DIALECTS
+from tests.backends.dialects import (
+    CALL,
+    HELLO,
+    REQUEST,
+    WITH_TOOL,
+    answer,
+    calling,
+    every,
+    text_of,
+    thinking,
+)
 
 pytestmark = pytest.mark.anyio
-
-DIALECTS: tuple[Dialect, ...] = (
-    *CHAT_DIALECTS,
-    *RESPONSES_DIALECTS,
-    *OLLAMA_DIALECTS,
-    *VLLM_DIALECTS,
-)
-every = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda d: d.name)
-thinking = pytest.mark.parametrize(
-    "dialect", [d for d in DIALECTS if d.thinks], ids=lambda d: d.name
-)
-choosing = pytest.mark.parametrize(
-    "dialect", [d for d in DIALECTS if d.chooses], ids=lambda d: d.name
-)
-calling = pytest.mark.parametrize("dialect", [d for d in DIALECTS if d.calls], ids=lambda d: d.name)
-
-READ_FILE = ToolSpec(
-    "read_file",
-    "Read a file.",
-    {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]},
-)
-REQUEST = ModelRequest([UserMessage("hello")])
-WITH_TOOL = ModelRequest([UserMessage("read a.py")], tools=(READ_FILE,))
-DECISION = {
-    "type": "object",
-    "properties": {
-        "decision": {"type": "string", "enum": ["inline", "delegate"]},
-        "reason": {"type": "string", "maxLength": 60},
-    },
-    "required": ["decision", "reason"],
-}
-CYCLIC = {"$ref": "#/$defs/a", "$defs": {"a": {"properties": {"next": {"$ref": "#/$defs/a"}}}}}
-HELLO = Play(text=("Hello", " there"))
-CALL = Play(call=("read_file", '{"path": "a.py"}'))
-
-
-async def answer(
-    backend: LocalModelBackend, request: ModelRequest = REQUEST
-) -> tuple[list[ModelEvent], ModelStep]:
-    with anyio.fail_after(10):
-        async with backend.stream(request) as stream:
-            return [event async for event in stream], stream.step()
-
-
-def text_of(events: list[ModelEvent]) -> str:
-    return "".join(event.text for event in events if isinstance(event, TextPart))
 
 
 def said(step: ModelStep, channel: str = "final") -> list[str]:
@@ -189,67 +141,6 @@ async def test_a_call_that_was_not_ended_is_none(
             assert stream.step().calls == ()
 
 
-@every
-def test_a_backend_says_whether_it_can_be_held_to_a_choice(dialect: Dialect) -> None:
-    backend = dialect.backend(Endpoint("http://127.0.0.1:9"))
-    assert (backend.chooser is not None) == dialect.chooses
-
-
-async def choice(backend: LocalModelBackend, schema: Mapping[str, object] = DECISION) -> object:
-    assert backend.chooser is not None
-    with anyio.fail_after(10):
-        return await backend.chooser.choose(replace(WITH_TOOL, max_tokens=110), schema)
-
-
-@choosing
-async def test_a_choice_is_an_object_of_its_schema(dialect: Dialect) -> None:
-    said = ('{"decision": "dele', 'gate", "reason": "it is code"}')
-    async with bench(dialect, Play(text=said)) as there:
-        found = await choice(dialect.backend(there.endpoint))
-    assert found == {"decision": "delegate", "reason": "it is code"}
-    [asked] = there.answers
-    assert dialect.allowed(asked) == ["inline", "delegate"]
-    assert "tools" not in asked.body
-
-
-@choosing
-@pytest.mark.parametrize(
-    "play",
-    [
-        Play(text=('{"decision": "maybe", "reason": "who knows"}',)),
-        Play(text=('{"decision": "inline"}',)),
-        Play(text=('["inline"]',)),
-        Play(text=("I would delegate.",)),
-        Play(text=('{"decision": "inline", "reason": "it is, as we all kn',), ending="limit"),
-        Play(text=('{"decision": "inline", "reason": "short"}',), ending="limit"),
-    ],
-    ids=["none of the values", "incomplete", "no object", "no JSON", "cut", "cut after its end"],
-)
-async def test_what_is_no_whole_choice_is_a_failure(dialect: Dialect, play: Play) -> None:
-    async with bench(dialect, play) as there:
-        with pytest.raises(EngineFailed, match=r"choice|chose"):
-            await choice(dialect.backend(there.endpoint))
-
-
-@choosing
-async def test_a_schema_that_refers_to_itself_never_reaches_the_server(dialect: Dialect) -> None:
-    async with bench(dialect, HELLO) as there:
-        with pytest.raises(ValueError, match="refers to itself"):
-            await choice(dialect.backend(there.endpoint), CYCLIC)
-    assert there.questions == there.answers == []
-
-
-@choosing
-async def test_cancelling_a_choice_hangs_up(dialect: Dialect) -> None:
-    async with bench(dialect, Play(text=('{"decision": ',), ending="hang")) as there:
-        with anyio.fail_after(5):
-            async with anyio.create_task_group() as group:
-                group.start_soon(choice, dialect.backend(there.endpoint))
-                await there.asked.wait()
-                group.cancel_scope.cancel()
-            await there.left.wait()
-
-
 @thinking
 async def test_reasoning_is_told_from_text(dialect: Dialect) -> None:
     async with bench(dialect, Play(thought="Hm, well.", text=("Hello",))) as there:
@@ -299,71 +190,6 @@ async def test_a_slow_first_byte_is_waited_for(dialect: Dialect) -> None:
                 there.go.set()
     assert found == ["Hello"]
     assert len(there.answers) == 1
-
-
-@every
-@pytest.mark.parametrize(
-    "busy",
-    [response(503, {"error": "no replica is free"}), response(429, {"error": "slow down"}), b""],
-    ids=["503", "429", "hung up"],
-)
-async def test_a_server_that_has_no_time_now_is_asked_again(dialect: Dialect, busy: bytes) -> None:
-    async with bench(dialect, replace(HELLO, before=(busy, busy))) as there:
-        events, _ = await answer(dialect.backend(there.endpoint))
-    assert text_of(events) == "Hello there"
-    assert len(there.answers) == 3
-
-
-@every
-@pytest.mark.parametrize(
-    ("busy", "kind"),
-    [
-        (response(503, {"error": "no replica is free"}), EngineUnavailable),
-        (response(429, {"error": "slow down"}), EngineFailed),
-        (b"", EngineFailed),
-    ],
-    ids=["503", "429", "hung up"],
-)
-async def test_a_server_that_never_has_time_is_given_up(
-    dialect: Dialect, busy: bytes, kind: type[BackendError]
-) -> None:
-    async with bench(dialect, Play(instead=busy)) as there:
-        with pytest.raises(kind):
-            await answer(dialect.backend(there.endpoint))
-    assert len(there.answers) == 1 + len(HASTE.pauses)
-
-
-@every
-async def test_a_server_that_loads_its_model_is_waited_for_and_that_said_once(
-    dialect: Dialect,
-) -> None:
-    loading = response(503, LOADING)
-    async with bench(dialect, replace(HELLO, before=(loading,) * 5)) as there:
-        events, _ = await answer(dialect.backend(there.endpoint))
-    assert events[0] == EngineLoading("the server is loading its model")
-    assert not [event for event in events[1:] if isinstance(event, EngineLoading)]
-    assert text_of(events) == "Hello there"
-
-
-@every
-@pytest.mark.parametrize("status", [400, 500])
-async def test_a_request_that_was_refused_is_not_made_again(dialect: Dialect, status: int) -> None:
-    refused = response(status, {"error": {"message": "an unsupported guide"}})
-    async with bench(dialect, Play(instead=refused)) as there:
-        with pytest.raises(EngineFailed, match="an unsupported guide"):
-            await answer(dialect.backend(there.endpoint))
-    assert len(there.answers) == 1
-
-
-@every
-async def test_a_server_that_is_gone_is_unavailable(dialect: Dialect) -> None:
-    backend = dialect.backend(Endpoint("http://127.0.0.1:9"))
-    found = await backend.is_available()
-    assert (found.state, "http://127.0.0.1:9" in found.reason) == ("unavailable", True)
-    with pytest.raises(EngineUnavailable, match=r"http://127\.0\.0\.1:9"):
-        await answer(backend)
-    with pytest.raises(EngineUnavailable):
-        await backend.list_models()
 
 
 @every
