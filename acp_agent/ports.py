@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol
 
 from acp_agent.conversation import ModelRequest, ModelStep
 from acp_agent.events import ToolCallUpdated
@@ -115,6 +115,15 @@ class LocalModelBackend(Protocol):
     @property
     def default_model(self) -> str: ...
 
+    @property
+    def chooser(self) -> Chooser | None:
+        """What lets the model decide by a constrained choice; None: give it a tool for that.
+
+        Tools are given in the request and come back as calls, whether the server knows tools or
+        they are written into the prompt.
+        """
+        ...
+
     async def is_available(self) -> Availability: ...
 
     async def list_models(self) -> Sequence[ModelInfo]: ...
@@ -141,17 +150,23 @@ class LocalModelBackend(Protocol):
         ...
 
 
-@runtime_checkable
 class Chooser(Protocol):
-    """A model that can be held to an object of a JSON Schema."""
+    """A model that can be held to a JSON Schema when it has to decide something."""
 
     async def choose(self, request: ModelRequest, schema: Mapping[str, object]) -> dict[str, Any]:
-        """Answer `request` with an object of `schema`. Raises BackendError."""
+        """Answer `request`, whose tools are left out, with an object of `schema`.
+
+        A model that likes to talk fills a free string up to `max_tokens`, where the choice is lost.
+        Give each one a `maxLength`, and `max_tokens` of one for each of these characters plus 50. A
+        model that thinks first needs room for that as well; Apple's model passes over `maxLength`.
+
+        Raises:
+            ValueError: The schema refers to itself.
+            EngineFailed: The answer is no such object, or was cut.
+            BackendError: As `stream` does.
+
+        """
         ...
-
-
-def chooser(model: LocalModelBackend) -> Chooser | None:
-    return model if isinstance(model, Chooser) else None
 
 
 # ---------------------------------------------------------------- an engine that speaks tokens

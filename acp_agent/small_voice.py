@@ -11,8 +11,8 @@ import anyio
 
 from acp_agent.agent.voice import Voice
 from acp_agent.backends.endpoint import Endpoint
-from acp_agent.backends.openai_chat import OpenAIChat
-from acp_agent.backends.profiles import LLAMA_CPP
+from acp_agent.backends.openai_chat import openai_chat
+from acp_agent.backends.profiles import OUR_ENGINE
 from acp_agent.backends.select import make_backend, require_model
 from acp_agent.config import Settings
 from acp_agent.engine import smollm2
@@ -93,7 +93,7 @@ class SmallVoice:
 
     def _served(self, path: Path, context: int, threads: int = 0) -> LocalModelBackend:
         spec = EngineSpec(path, context, self._settings.parallel, threads=threads)
-        return OpenAIChat(partial(self._start, spec), profile=LLAMA_CPP)
+        return openai_chat(partial(self._start, spec), profile=OUR_ENGINE)
 
     def _with(self, model: LocalModelBackend) -> Voice:
         settings = self._settings

@@ -24,7 +24,6 @@ from acp_agent.ports import (
     StepEnded,
     TextPart,
     ThoughtPart,
-    chooser,
 )
 
 logger = logging.getLogger(__name__)
@@ -66,13 +65,9 @@ class Inline:
         self._has_answered = False
         self._number = 0
 
-    @property
-    def _can_choose(self) -> bool:
-        return chooser(self._voice.model) is not None
-
     async def choose(self) -> Wish | None:
         """Ask the model whether it can answer; None if it can, or made no clear choice."""
-        model = chooser(self._voice.model) if self._voice.may_ask else None
+        model = self._voice.model.chooser if self._voice.may_ask else None
         if model is None:
             return None
         try:
@@ -96,7 +91,7 @@ class Inline:
         try:
             if opening:
                 await self._say(opening)
-            offered = may_delegate and self._voice.may_ask and not self._can_choose
+            offered = may_delegate and self._voice.may_ask and not self._voice.model.chooser
             step, ended = await self._fitting((TOOL,) if offered else ())
         finally:
             self._keep()

@@ -1,184 +1,238 @@
-"""An engine's HTTP API, with the failures below its answers put into words that name the engine.
+"""A server's HTTP API: found where it is, asked with patience, its failures put into words.
 
-It knows no shapes: what an answer means is its caller's business.
+It knows no shapes: what an answer or an event means is its caller's business.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any, cast
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
 
 import anyio
 
 from acp_agent.backends import http
 from acp_agent.backends.endpoint import Endpoint, Locate
-from acp_agent.errors import (
-    BackendError,
-    EngineFailed,
-    EngineMismatch,
-    EngineUnauthorized,
-    EngineUnavailable,
-    StreamDropped,
+from acp_agent.backends.failures import (
+    Answer,
+    Service,
+    connection_failure,
+    failure,
+    is_loading,
+    is_passing,
+    mismatch,
 )
+from acp_agent.backends.ndjson import LineReader
+from acp_agent.backends.sse import DONE, EventReader, ServerEvent
+from acp_agent.errors import EngineMismatch, EngineUnavailable
+from acp_agent.ports import EngineLoading
 
-QUICK_SECONDS = 10.0  # for questions that need no computing
-PAUSES = (0.2, 1.0, 3.0)  # before asking again; nothing has been answered by then
-BUSY = (429, 503)
-LONGEST_LINE = 32 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole answer: where it came from, its status and its body."""
-
-    url: str
-    status: int
-    body: bytes
-
-    def fields(self) -> dict[str, Any]:
-        """Return the JSON object that the body is, or an empty one."""
-        return json_object(self.body) or {}
+FIRST_POLL = 0.02  # small weights are read in less than half a second
+LONGEST_LINE = 16 * 1024 * 1024
+WHOLE = "whole"  # the name of the event that is a whole answer, from a server that did not stream
+READERS = {"text/event-stream": EventReader, "application/x-ndjson": LineReader}
 
 
 @dataclass(frozen=True, slots=True)
-class Api:
-    """The API of `engine`, whose address the user gives by `variable` and its key by `key`.
+class Patience:
+    """How long to wait for a server; in seconds.
 
-    A request that was not answered, or answered with "busy", is made again after each of `pauses`.
+    `quick` is for questions that need no computing.
+    `pauses` come before the tries after the first; a server that loads its model gets `loading`,
+    asked ever less often, but at least every `poll`.
     """
 
-    engine: str
-    variable: str
-    key: str
-    locate: Locate
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    pauses: tuple[float, ...] = PAUSES
+    quick: float = 10.0
+    pauses: tuple[float, ...] = (0.25, 0.5, 1.0)
+    loading: float = 600.0
+    poll: float = 0.5
+    longest: float = 10.0
+
+
+PATIENCE = Patience()
+
+
+class Api:
+    """The API of `service`, wherever `locate` finds it; `headers` go with every request.
+
+    A request is made again only before the first byte of an answer, and only where that may help:
+    the server is busy, hung up, is elsewhere now, or answered before and refuses the connection.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        locate: Locate,
+        *,
+        headers: Mapping[str, str] | None = None,
+        patience: Patience = PATIENCE,
+    ) -> None:
+        self.service = service
+        self.patience = patience
+        self._locate = locate
+        self._headers = headers or {}
+        self._endpoint: Endpoint | None = None
+        self._url = "its address"
+        self._has_answered = False
 
     async def ask(self, method: str, path: str, body: object = None) -> Answer:
-        """Return the answer to a question that needs no computing. Raises BackendError."""
+        """Return the answer to what needs no computing, of any status. Raises BackendError."""
+        await self._found()  # which may have to start it, and takes its time
         try:
-            with anyio.fail_after(QUICK_SECONDS):
-                async with self.open(method, path, body) as (url, response):
-                    return Answer(url, response.status, await response.read())
+            with anyio.fail_after(self.patience.quick):
+                async with self._open(method, path, body) as opened:
+                    if isinstance(opened, Answer):
+                        return opened
+                    return Answer(self._url, opened.status, await opened.read())
         except TimeoutError:
-            url = (await self.locate()).url
-            raise EngineUnavailable(
-                f"{self.engine} at {url} did not answer within {QUICK_SECONDS:g} s"
-            ) from None
+            where, quick = f"{self.service.name} at {self._url}", self.patience.quick
+            raise EngineUnavailable(f"{where} did not answer within {quick:g} s") from None
+
+    async def ask_loaded(self, method: str, path: str) -> Answer:
+        """Ask as `ask` does, until the server has loaded its model. Raises BackendError."""
+        polls = self._polls()
+        answer = await self.ask(method, path)
+        while is_loading(answer) and (pause := next(polls, None)) is not None:
+            await anyio.sleep(pause)
+            answer = await self.ask(method, path)
+        return answer
+
+    async def stream(
+        self, path: str, body: object, *, context: int = 0
+    ) -> AsyncGenerator[EngineLoading | ServerEvent]:
+        """Post `body` and give the events of the answer; leaving it closes the connection.
+
+        A server that loads its model is waited for, which is said once. `context` is what the
+        model holds, for the errors that name no numbers.
+
+        Raises:
+            BackendError: As it says.
+
+        """
+        polls, told = self._polls(), False
+        while True:
+            async with self._open("POST", path, body) as opened:
+                if isinstance(opened, http.Response):
+                    async with aclosing(self._events(opened)) as events:
+                        async for event in events:
+                            yield event
+                    return
+            pause = next(polls, None) if is_loading(opened) else None
+            if pause is None:
+                asked = len(json.dumps(body)) // 4
+                raise failure(self.service, opened, asked=asked, context=context)
+            if not told:
+                yield EngineLoading("the server is loading its model")
+            told = True
+            await anyio.sleep(pause)
+
+    def mismatch(self, reason: str) -> EngineMismatch:
+        """Return the error that what answers is no such server."""
+        return mismatch(self.service, self._url, reason)
 
     @asynccontextmanager
-    async def open(
-        self, method: str, path: str, body: object = None
-    ) -> AsyncGenerator[tuple[str, http.Response]]:
-        """Make a request; leaving the block closes its connection, which cancels it.
-
-        Gives the address and the response, of any status but 401 and 403. Raises BackendError.
-        """
+    async def _open(
+        self, method: str, path: str, body: object
+    ) -> AsyncGenerator[http.Response | Answer]:
+        """Give the response if its status is 200, else the whole answer, but for 401 and 403."""
         data = None if body is None else json.dumps(body).encode()
-        endpoint = await self.locate()
-        try:
-            async with AsyncExitStack() as stack:
-                response = await self._answered(stack, endpoint, method, path, data)
-                if response.status in (401, 403):
-                    raise EngineUnauthorized(
-                        f"{self.engine} at {endpoint.url} wants another key"
-                        f" (HTTP {response.status}); set {self.key}"
-                    )
-                body = self._body(endpoint.url, response.body)
-                yield endpoint.url, http.Response(response.status, response.headers, body)
-        except http.HttpError as error:
-            raise self._meaning(endpoint.url, error) from None
-
-    def mismatch(self, url: str, reason: str) -> EngineMismatch:
-        """Return the error that names the address and what is expected there."""
-        return EngineMismatch(
-            f"what answers at {url} is not {self.engine}: {reason}; set {self.variable}"
-        )
-
-    async def _answered(
-        self,
-        stack: AsyncExitStack,
-        endpoint: Endpoint,
-        method: str,
-        path: str,
-        body: bytes | None,
-    ) -> http.Response:
-        for pause in (*self.pauses, None):
-            attempt = AsyncExitStack()
-            request = http.request(
-                method, endpoint.at(path), key=endpoint.key, body=body, headers=self.headers
-            )
+        pauses = iter(self.patience.pauses)
+        while True:
+            endpoint = await self._found()
             try:
-                response = await attempt.enter_async_context(request)
-                if pause is None or response.status not in BUSY:
-                    stack.push_async_exit(attempt)
-                    return response
-                await attempt.aclose()
-            except http.Dropped:
+                async with http.request(
+                    method, endpoint.at(path), key=endpoint.key, body=data, headers=self._headers
+                ) as response:
+                    self._has_answered = True
+                    if response.status == 200:
+                        body = self._translated(response.body)
+                        yield http.Response(response.status, response.headers, body)
+                        return
+                    answer = Answer(endpoint.url, response.status, await response.read())
+                    wished = _seconds(response.headers.get("retry-after", ""))
+            except http.HttpError as error:
+                pause = await self._after(endpoint, error, pauses)
+            else:
+                pause = await self._after_answer(endpoint, answer, pauses)
                 if pause is None:
-                    raise
+                    yield answer
+                    return
+                pause = min(max(pause, wished), self.patience.longest)
             await anyio.sleep(pause)
-        raise AssertionError  # the last attempt returns or raises
 
-    async def _body(self, url: str, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def _after(
+        self, endpoint: Endpoint, error: http.HttpError, pauses: Iterator[float]
+    ) -> float:
+        """Return how long to wait before asking again; raise what `error` means if that is vain.
+
+        A server that never answered is not there; one that did may be starting anew, elsewhere.
+        """
+        unanswered = isinstance(error, http.Dropped) and not error.answered
+        is_away = unanswered or isinstance(error, http.Refused)
+        if is_away and await self._moved(endpoint, pauses):
+            return 0.0
+        if unanswered or (isinstance(error, http.Refused) and self._has_answered):
+            pause = next(pauses, None)
+            if pause is not None:
+                return pause
+        raise connection_failure(self.service, endpoint.url, error) from None
+
+    async def _after_answer(
+        self, endpoint: Endpoint, answer: Answer, pauses: Iterator[float]
+    ) -> float | None:
+        """Return how long to wait before asking again, or None if this answer is the last."""
+        if answer.status in (401, 403):
+            if await self._moved(endpoint, pauses):
+                return 0.0
+            raise failure(self.service, answer)
+        if is_passing(answer) and not is_loading(answer):
+            return next(pauses, None)
+        return None
+
+    def _polls(self) -> Iterator[float]:
+        """Give the pauses between questions to a server that loads, as long as there is time."""
+        until, pause = anyio.current_time() + self.patience.loading, FIRST_POLL
+        while anyio.current_time() < until:
+            yield min(pause, self.patience.poll)
+            pause *= 2
+
+    async def _found(self) -> Endpoint:
+        if self._endpoint is None:
+            self._endpoint = await self._locate()
+            self._url = self._endpoint.url
+        return self._endpoint
+
+    async def _moved(self, endpoint: Endpoint, pauses: Iterator[float]) -> bool:
+        """Look for the server anew; tell whether it is elsewhere, or has another key."""
+        self._endpoint = None
+        return await self._found() != endpoint and next(pauses, None) is not None
+
+    async def _translated(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         try:
             async for data in body:
                 yield data
         except http.HttpError as error:
-            raise self._meaning(url, error) from None
+            raise connection_failure(self.service, self._url, error) from None
 
-    def _meaning(self, url: str, error: http.HttpError) -> BackendError:
-        match error:
-            case http.Refused():
-                return EngineUnavailable(
-                    f"nothing answers at {url} ({error}); start {self.engine} there,"
-                    f" or set {self.variable}"
-                )
-            case http.Dropped(answered=True):
-                return StreamDropped(f"the connection to {self.engine} broke off in mid-answer")
-            case http.Dropped():
-                return EngineFailed(f"{self.engine} at {url} closed the connection unanswered")
-            case _:
-                return self.mismatch(url, str(error))
-
-
-class Lines:
-    """Bytes as they arrive, taken apart into lines; a line without an end is kept for later."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """Return the lines that `data` completes. Raises ValueError for one beyond any sense."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > LONGEST_LINE:
-            raise ValueError(f"a line of more than {LONGEST_LINE} bytes")
-        return [line.strip() for line in lines if line.strip()]
-
-    def last(self) -> list[bytes]:
-        """Return what is left when nothing more comes."""
-        rest, self._rest = self._rest.strip(), b""
-        return [rest] if rest else []
+    async def _events(self, response: http.Response) -> AsyncGenerator[ServerEvent]:
+        kind = response.headers.get("content-type", "").partition(";")[0]
+        if kind == "application/json":
+            yield ServerEvent(WHOLE, (await response.read()).decode(errors="replace"))
+            return
+        if kind not in READERS:
+            raise self.mismatch(f"it answers with {kind or 'no type'}")
+        reader = READERS[kind]()
+        async for data in response.body:
+            for event in reader.feed(data):
+                yield event
+                if event.data == DONE:
+                    return
+            if reader.pending > LONGEST_LINE:
+                raise self.mismatch("its stream has no lines")
+        for event in reader.close():
+            yield event
 
 
-def json_object(data: bytes) -> dict[str, Any] | None:
-    """Return the JSON object that `data` is, or None."""
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
-
-
-def error_message(fields: Mapping[str, Any]) -> str:
-    """Return the words of an error object, in any of the shapes that servers use."""
-    error = fields.get("error", fields)
-    if isinstance(error, str):
-        return error
-    if isinstance(error, Mapping):
-        words = cast("Mapping[str, Any]", error).get("message", "")
-        return words if isinstance(words, str) else ""
-    return ""
+def _seconds(header: str) -> float:
+    return float(header) if header.isascii() and header.isdecimal() else 0.0

@@ -21,10 +21,10 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from acp_agent.backends.apple_sdk import Model, Sdk, Session, availability, failure, load_sdk
 from acp_agent.backends.choice_schema import Choice, read_choice
-from acp_agent.backends.reply import Reply, ReplyStream
+from acp_agent.backends.reply import Reply, ReplyStream, whole_step
 from acp_agent.conversation import Entry, ModelRequest, ModelStep, UserMessage
 from acp_agent.errors import BackendError, EngineUnavailable, StreamDropped
-from acp_agent.ports import Availability, ModelEvent, ModelInfo, Timings
+from acp_agent.ports import Availability, Chooser, ModelEvent, ModelInfo, Timings
 
 MODEL = "system"
 CONTEXT = 4096  # where the package does not say; tokens in and out
@@ -56,6 +56,10 @@ class AppleFm:
         self._load = load
         self._ready: _Loaded | None = None
 
+    @property
+    def chooser(self) -> Chooser:
+        return self
+
     async def is_available(self) -> Availability:
         """Say how the model is; raises nothing."""
         try:
@@ -85,10 +89,7 @@ class AppleFm:
 
     async def complete(self, request: ModelRequest) -> ModelStep:
         """Answer `request` in one piece. Raises as `stream` does."""
-        async with self.stream(request) as stream:
-            async for _ in stream:
-                pass
-            return stream.step()
+        return await whole_step(self.stream(request))
 
     async def prefill(self, request: ModelRequest) -> None:
         """Do nothing: every request has a session of its own."""
@@ -96,11 +97,7 @@ class AppleFm:
     async def choose(self, request: ModelRequest, schema: Mapping[str, object]) -> dict[str, Any]:
         """Answer `request` with an object of `schema`, which macOS does not let the model leave.
 
-        Raises:
-            ValueError: The schema refers to itself, which may hang macOS.
-            EngineFailed: The answer is no such object.
-            BackendError: As `stream` does.
-
+        A schema that refers to itself is refused, for it may hang macOS.
         """
         choice = Choice(schema)
         loaded = await self._usable()

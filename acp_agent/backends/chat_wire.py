@@ -72,7 +72,7 @@ def read_chunk(fields: Mapping[str, Any]) -> Delta:
     calls = objects(said.get("tool_calls"))
     return Delta(
         content_text(reasoning),
-        content_text(said.get("content")),
+        content_text(said.get("content")) or content_text(said.get("refusal")),
         tuple(_call(call, place) for place, call in enumerate(calls)),
         str(choices[0].get("finish_reason") or ""),
         timings,

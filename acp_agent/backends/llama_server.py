@@ -22,8 +22,8 @@ from acp_agent.backends.llama_wire import (
     failure,
     is_loading,
     mismatch,
-    models,
 )
+from acp_agent.backends.model_list import models
 from acp_agent.backends.utf8_gaps import Gaps
 from acp_agent.errors import (
     BackendError,
@@ -99,7 +99,7 @@ class LlamaServer:
         found = models(await self._get_loaded("/v1/models"))
         if found is None:
             raise mismatch((await self._found()).url, "it lists no models")
-        return [ModelInfo(model, model, size) for model, size in found]
+        return found
 
     async def context_size(self) -> int:
         """Return how many tokens one conversation may have; asked once. Raises BackendError."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
+from acp_agent.backends.failures import error_text
+from acp_agent.backends.loose_json import as_object, members
 from acp_agent.errors import (
     BackendError,
     ContextOverflow,
@@ -106,11 +108,11 @@ class EventStream:
         return events
 
     def _event(self, line: bytes) -> WireEvent:
-        fields = _json(line.partition(b":")[2])
+        fields = as_object(line.partition(b":")[2])
         if fields is None:
             raise mismatch(self._url, "it streams something else than JSON")
         if "error" in fields or line.startswith(b"error:"):
-            raise EngineFailed(f"the engine broke off: {_message(fields) or 'it gave no reason'}")
+            raise EngineFailed(f"the engine broke off: {error_text(fields) or 'it gave no reason'}")
         try:
             return self._known(fields)
         except (KeyError, TypeError, ValueError):
@@ -148,21 +150,19 @@ def timings(fields: Mapping[str, Any]) -> Timings:
 
 def is_loading(status: int, body: bytes) -> bool:
     """Tell whether this answer means: wait, I am still reading the weights."""
-    return status == 503 and "loading" in _message(_json(body) or {}).lower()
+    return status == 503 and "loading" in error_text(as_object(body) or {}).lower()
 
 
 def failure(url: str, status: int, body: bytes) -> BackendError:
     """Return the error that an unsuccessful answer means."""
-    fields = _json(body) or {}
-    error = fields.get("error")
-    message = _message(fields)
+    fields = as_object(body) or {}
+    details, message = members(fields.get("error")), error_text(fields)
     if status in (401, 403):
         return EngineUnauthorized(
             f"the engine at {url} wants another key (HTTP {status}); set GPT_OSS_API_KEY"
         )
-    if not isinstance(error, Mapping) or not message or status in (404, 405):
+    if not details or not message or status in (404, 405):
         return mismatch(url, f"it answered HTTP {status} to a completion request")
-    details = cast("Mapping[str, Any]", error)
     if details.get("type") == "exceed_context_size_error":
         return ContextOverflow(int(details.get("n_prompt_tokens", 0)), int(details.get("n_ctx", 0)))
     return EngineFailed(f"the engine refused the request (HTTP {status}): {message}")
@@ -178,39 +178,6 @@ def mismatch(url: str, reason: str) -> EngineMismatch:
 
 def context_size(props: bytes) -> int | None:
     """Return the context of one slot from the answer to `GET /props`."""
-    return _size((_json(props) or {}).get("default_generation_settings"))
-
-
-def models(answer: bytes) -> list[tuple[str, int | None]] | None:
-    """Return ids and context sizes from the answer to `GET /v1/models`."""
-    data = (_json(answer) or {}).get("data")
-    if not isinstance(data, list):
-        return None
-    found: list[tuple[str, int | None]] = []
-    for entry in cast("list[Any]", data):
-        if isinstance(entry, dict) and "id" in entry:
-            fields = cast("dict[str, Any]", entry)
-            found.append((str(fields["id"]), _size(fields.get("meta"))))
-    return found
-
-
-def _size(meta: object) -> int | None:
-    size = cast("Mapping[str, Any]", meta).get("n_ctx") if isinstance(meta, Mapping) else None
+    settings = members((as_object(props) or {}).get("default_generation_settings"))
+    size = settings.get("n_ctx")
     return size if isinstance(size, int) else None
-
-
-def _json(data: bytes) -> dict[str, Any] | None:
-    try:
-        value = json.loads(data)
-    except ValueError:
-        return None
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
-
-
-def _message(fields: Mapping[str, Any]) -> str:
-    error = fields.get("error", fields)
-    if isinstance(error, str):
-        return error
-    if isinstance(error, Mapping):
-        return str(cast("Mapping[str, Any]", error).get("message", ""))
-    return ""

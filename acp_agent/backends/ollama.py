@@ -9,20 +9,22 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
-from acp_agent.backends.api import PAUSES, Answer, Api, error_message
-from acp_agent.backends.choice_schema import Choice, read_choice
+from acp_agent.backends.api import PATIENCE, Api, Patience
+from acp_agent.backends.choice_schema import Choice, chosen
 from acp_agent.backends.endpoint import Locate
+from acp_agent.backends.failures import Service
 from acp_agent.backends.ollama_library import OllamaLibrary
 from acp_agent.backends.ollama_stream import ChatReader
-from acp_agent.backends.ollama_wire import ModelFacts, chat_body, failure, size_of
-from acp_agent.backends.reply import Reply, ReplyStream, new_call_id
+from acp_agent.backends.ollama_wire import ModelFacts, chat_body, unread_call
+from acp_agent.backends.reading import read_parts
+from acp_agent.backends.reply import Reply, ReplyStream, new_call_id, whole_step
 from acp_agent.conversation import ModelRequest, ModelStep
 from acp_agent.errors import BackendError, EngineFailed
-from acp_agent.ports import Availability, ModelInfo
+from acp_agent.ports import Availability, Chooser, ModelEvent, ModelInfo
 
+SERVICE = Service("Ollama", "OLLAMA_BASE_URL", "OLLAMA_API_KEY", unread_call)
 CONTEXT = 16_384
 KEEP_ALIVE = "10m"
 
@@ -44,15 +46,19 @@ class OllamaBackend:
         context: int = CONTEXT,
         keep_alive: str = KEEP_ALIVE,
         call_ids: Callable[[], str] = new_call_id,
-        pauses: tuple[float, ...] = PAUSES,
+        patience: Patience = PATIENCE,
     ) -> None:
         self.default_model = model
         self._wanted = context
         self._keep_alive = keep_alive
         self._call_ids = call_ids
-        self._api = Api("Ollama", "OLLAMA_BASE_URL", "OLLAMA_API_KEY", locate, pauses=pauses)
+        self._api = Api(SERVICE, locate, patience=patience)
         self._library = OllamaLibrary(self._api)
         self._facts: ModelFacts | None = None
+
+    @property
+    def chooser(self) -> Chooser:
+        return self
 
     async def is_available(self) -> Availability:
         """Say whether it is an Ollama, and has the model; raises nothing."""
@@ -76,34 +82,19 @@ class OllamaBackend:
         size = (await self._known()).context_size
         return self._wanted if size is None else min(size, self._wanted)
 
-    @asynccontextmanager
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[ReplyStream]:
+    def stream(self, request: ModelRequest) -> AbstractAsyncContextManager[ReplyStream]:
         """Answer `request`; leaving the block closes the connection, at which Ollama stops."""
-        async with self._asked(request, {}) as stream:
-            yield stream
+        return self._asked(request, {})
 
     async def complete(self, request: ModelRequest) -> ModelStep:
         """Answer `request` in one piece. Raises as `stream` does."""
-        async with self.stream(request) as stream:
-            async for _ in stream:
-                pass
-            return stream.step()
+        return await whole_step(self.stream(request))
 
     async def choose(self, request: ModelRequest, schema: Mapping[str, object]) -> dict[str, Any]:
-        """Answer `request` with an object of `schema`, to which Ollama constrains the model.
-
-        Raises:
-            ValueError: The schema refers to itself.
-            EngineFailed: The answer is no such object.
-            BackendError: As `stream` does.
-
-        """
+        """Answer `request` with an object of `schema`, to which Ollama constrains the model."""
         choice = Choice(schema)
-        async with self._asked(replace(request, tools=()), {"format": choice.schema}) as stream:
-            async for _ in stream:
-                pass
-            said = [m.text for m in stream.step().messages if m.channel == "final"]
-        return read_choice(choice, "".join(said))
+        answering = self._asked(replace(request, tools=()), {"format": choice.schema})
+        return chosen(choice, await whole_step(answering), request.max_tokens)
 
     async def prefill(self, request: ModelRequest) -> None:
         """Have the weights loaded; a prompt cannot be read ahead. Raises BackendError."""
@@ -128,20 +119,21 @@ class OllamaBackend:
     async def _asked(
         self, request: ModelRequest, extra: Mapping[str, object]
     ) -> AsyncGenerator[ReplyStream]:
+        reply = Reply(request.tools, self._call_ids)
+        async with aclosing(self._run(request, reply, extra)) as events:
+            yield ReplyStream(events, reply)
+
+    async def _run(
+        self, request: ModelRequest, reply: Reply, extra: Mapping[str, object]
+    ) -> AsyncGenerator[ModelEvent]:
         facts, context = await self._known(), await self.context_size()
         body = chat_body(
             self.default_model, request, facts, context=context, keep_alive=self._keep_alive
         ) | dict(extra)
-        chars = size_of(body)
-        async with self._api.open("POST", "/api/chat", body) as (url, response):
-            if response.status != 200:
-                answer = Answer(url, response.status, await response.read())
-                raise self._failure(answer, context, chars)
-            failed = partial(failure, 0, context=context, prompt_chars=chars)
-            reply = Reply(request.tools, self._call_ids)
-            reader = ChatReader(self._api, url, reply, failed)
-            async with aclosing(reader.events(response.body)) as events:
-                yield ReplyStream(events, reply)
+        events = self._api.stream("/api/chat", body, context=context)
+        async with aclosing(read_parts(events, ChatReader(self._api, reply, context))) as parts:
+            async for part in parts:
+                yield part
 
     async def _known(self) -> ModelFacts:
         """Return the facts of the model that answers; asked once."""
@@ -153,10 +145,3 @@ class OllamaBackend:
                 self.default_model = names[0]
             self._facts = await self._library.facts(self.default_model)
         return self._facts
-
-    def _failure(self, answer: Answer, context: int, chars: int) -> BackendError:
-        message = error_message(answer.fields())
-        if not message:
-            reason = f"it answered HTTP {answer.status} to a chat request"
-            return self._api.mismatch(answer.url, reason)
-        return failure(answer.status, message, context, chars)

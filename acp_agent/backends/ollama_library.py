@@ -7,11 +7,12 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from acp_agent.backends import http
-from acp_agent.backends.api import Answer, Api, Lines, error_message, json_object
+from acp_agent.backends.api import Api
+from acp_agent.backends.failures import error_text, failure
+from acp_agent.backends.loose_json import as_object, objects
 from acp_agent.backends.ollama_wire import ModelFacts
 from acp_agent.errors import EngineFailed, StreamDropped
-from acp_agent.ports import Availability
+from acp_agent.ports import Availability, EngineLoading
 
 GREETING = b"Ollama is running"
 
@@ -27,28 +28,29 @@ class OllamaLibrary:
         answer = await self._api.ask("GET", "/")
         if answer.status != 200 or GREETING not in answer.body:
             reason = f"GET / does not say {GREETING.decode()!r} (HTTP {answer.status})"
-            raise self._api.mismatch(answer.url, reason)
+            raise self._api.mismatch(reason)
 
     async def names(self) -> Sequence[str]:
         """Return the models that are installed. Raises BackendError."""
         answer = await self._api.ask("GET", "/api/tags")
-        models = answer.fields().get("models")
-        if answer.status != 200 or not isinstance(models, list):
-            raise self._api.mismatch(answer.url, f"it lists no models (HTTP {answer.status})")
-        entries = [cast("dict[str, Any]", m) for m in cast("list[Any]", models) if _is_object(m)]
-        return [str(entry["name"]) for entry in entries if "name" in entry]
+        listed: object = answer.fields().get("models")
+        if answer.status != 200 or not isinstance(listed, list):
+            raise self._api.mismatch(f"it lists no models (HTTP {answer.status})")
+        return [str(entry["name"]) for entry in objects(cast("object", listed)) if "name" in entry]
 
     async def facts(self, model: str) -> ModelFacts:
         """Return what is known of a model. Raises BackendError."""
         answer = await self._api.ask("POST", "/api/show", {"model": model})
-        if answer.status == 404 and "not found" in error_message(answer.fields()):
+        if answer.status == 404 and "not found" in error_text(answer.fields()):
             known = ", ".join(await self.names()) or "none"
             raise EngineFailed(
                 f"Ollama has no model {model!r}; it has: {known};"
                 f" fetch it with: ollama pull {model}"
             )
-        if answer.status != 200 or not answer.fields():
-            raise self._refused(answer)
+        if answer.status != 200:
+            raise failure(self._api.service, answer)
+        if not answer.fields():
+            raise self._api.mismatch(f"it tells nothing of {model!r}")
         return ModelFacts.of(answer.fields())
 
     @asynccontextmanager
@@ -58,12 +60,8 @@ class OllamaLibrary:
         Gives `downloading` with the share of the bytes that are known of, and at last `ready`.
         Raises BackendError.
         """
-        body = {"model": model, "stream": True}
-        async with self._api.open("POST", "/api/pull", body) as (url, response):
-            if response.status != 200:
-                raise self._refused(Answer(url, response.status, await response.read()))
-            async with aclosing(self._pulled(model, url, response)) as states:
-                yield states
+        async with aclosing(self._pulled(model)) as states:
+            yield states
 
     async def load(self, model: str, *, context: int, keep_alive: str) -> None:
         """Read the weights into memory, with the context that prompts will have."""
@@ -76,35 +74,30 @@ class OllamaLibrary:
 
     async def _generate(self, body: dict[str, object]) -> None:
         # Without a prompt it only loads or unloads, and answers when that is done.
-        body = {**body, "stream": False}
-        async with self._api.open("POST", "/api/generate", body) as (url, response):
-            answer = Answer(url, response.status, await response.read())
-        if answer.status != 200 or "done" not in answer.fields():
-            raise self._refused(answer)
+        events = self._api.stream("/api/generate", {**body, "stream": False})
+        async with aclosing(events):
+            async for event in events:
+                if not isinstance(event, EngineLoading) and "done" in (as_object(event.data) or {}):
+                    return
+        raise self._api.mismatch("it does not say that it has done what it was asked")
 
-    async def _pulled(
-        self, model: str, url: str, response: http.Response
-    ) -> AsyncGenerator[Availability]:
-        lines, layers = Lines(), _Layers()
-        async for data in response.body:
-            for line in lines.feed(data):
-                fields = json_object(line)
+    async def _pulled(self, model: str) -> AsyncGenerator[Availability]:
+        layers = _Layers()
+        events = self._api.stream("/api/pull", {"model": model, "stream": True})
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, EngineLoading):
+                    continue
+                fields = as_object(event.data)
                 if fields is None:
-                    raise self._api.mismatch(url, "it streams something else than JSON")
+                    raise self._api.mismatch("it streams something else than JSON")
                 if "error" in fields:
-                    raise EngineFailed(f"Ollama cannot pull {model!r}: {error_message(fields)}")
+                    raise EngineFailed(f"Ollama cannot pull {model!r}: {error_text(fields)}")
                 if fields.get("status") == "success":
                     yield Availability("ready")
                     return
                 yield layers.take(fields)
         raise StreamDropped(f"Ollama stopped pulling {model!r} without saying that it was done")
-
-    def _refused(self, answer: Answer) -> Exception:
-        message = error_message(answer.fields())
-        if not message:
-            reason = f"it answered HTTP {answer.status} to a question about its models"
-            return self._api.mismatch(answer.url, reason)
-        return EngineFailed(f"Ollama refused the request (HTTP {answer.status}): {message}")
 
 
 @dataclass(slots=True)
@@ -121,7 +114,3 @@ class _Layers:
             completed, size = (sum(column) for column in zip(*self.done.values(), strict=True))
             self.progress = max(self.progress, min(1.0, completed / size))
         return Availability("downloading", str(fields.get("status", "")), self.progress)
-
-
-def _is_object(value: object) -> bool:
-    return isinstance(value, dict)

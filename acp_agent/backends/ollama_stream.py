@@ -1,64 +1,47 @@
-"""The answer of Ollama's `/api/chat`, lines of JSON, as they come, made a reply."""
+"""The answer of Ollama's `/api/chat`, line by line, made a reply."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from acp_agent.backends.api import Api, Lines, error_message, json_object
+from acp_agent.backends.api import Api
+from acp_agent.backends.failures import broken
+from acp_agent.backends.loose_json import as_object
 from acp_agent.backends.reply import Reply
-from acp_agent.errors import BackendError, StreamDropped
-from acp_agent.ports import ModelEvent, StepEnded, Timings
+from acp_agent.backends.sse import ServerEvent
+from acp_agent.ports import ModelEvent, Timings
 
 
 class ChatReader:
-    """Takes the lines of one answer apart, however the bytes arrive, into `reply`.
+    """Reads the lines of one answer into `reply`; `context` is what was asked for.
 
-    `failed` says what the words of an error mean. Ollama sends a call whole, when it could read it.
+    Ollama sends a call whole, when it could read it.
     """
 
-    def __init__(
-        self, api: Api, url: str, reply: Reply, failed: Callable[[str], BackendError]
-    ) -> None:
+    def __init__(self, api: Api, reply: Reply, context: int) -> None:
+        self.is_done = False
         self._api = api
-        self._url = url
         self._reply = reply
-        self._failed = failed
+        self._context = context
         self._calls = 0
 
-    async def events(self, body: AsyncIterator[bytes]) -> AsyncGenerator[ModelEvent]:
-        """Give what the answer says, as far as the line that says `done`. Raises BackendError."""
-        lines = Lines()
-        async for data in body:
-            for line in self._taken(lines, data):
-                for event in self._read(line):
-                    yield event
-                    if isinstance(event, StepEnded):
-                        return
-        for line in lines.last():
-            for event in self._read(line):
-                yield event
-                if isinstance(event, StepEnded):
-                    return
-        raise StreamDropped("Ollama ended its answer without saying that it was done")
-
-    def _taken(self, lines: Lines, data: bytes) -> list[bytes]:
-        try:
-            return lines.feed(data)
-        except ValueError as error:
-            raise self._api.mismatch(self._url, f"it streams {error}") from None
-
-    def _read(self, line: bytes) -> list[ModelEvent]:
-        fields = json_object(line)
+    def read(self, event: ServerEvent) -> list[ModelEvent]:
+        """Return the parts that the line brings. Raises BackendError."""
+        fields = as_object(event.data)
         if fields is None:
-            raise self._api.mismatch(self._url, "it streams something else than JSON")
+            raise self._api.mismatch("it streams something else than JSON")
         if "error" in fields:
-            raise self._failed(error_message(fields))
+            raise broken(self._api.service, fields, context=self._context)
         try:
             return self._known(fields)
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise self._api.mismatch(self._url, "it streams no messages") from None
+            raise self._api.mismatch("it streams no messages") from None
+
+    def close(self) -> list[ModelEvent]:
+        """Return nothing: only the line that says `done` is an end."""
+        return []
 
     def _known(self, fields: Mapping[str, Any]) -> list[ModelEvent]:
         message = fields["message"]
@@ -69,6 +52,7 @@ class ChatReader:
         if fields["done"]:
             reason = "limit" if fields.get("done_reason") == "length" else "stop"
             events += self._reply.end(reason, timings(fields))
+            self.is_done = True
         return events
 
     def _call(self, function: Mapping[str, Any]) -> list[ModelEvent]:

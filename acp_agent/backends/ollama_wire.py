@@ -1,17 +1,16 @@
-"""What goes to Ollama's `/api/chat`, and what its errors mean; pure.
+"""What goes to Ollama's `/api/chat`, and what one of its errors means; pure.
 
 Shapes as of Ollama's API types of August 2026, and of answers that others have published.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
-from acp_agent.backends.api import json_object
+from acp_agent.backends.loose_json import as_object, members
 from acp_agent.backends.reply import wire_name
 from acp_agent.conversation import (
     Call,
@@ -23,13 +22,12 @@ from acp_agent.conversation import (
     ToolSpec,
     UserMessage,
 )
-from acp_agent.errors import BackendError, ContextOverflow, EngineFailed
+from acp_agent.errors import EngineFailed
 
 SHOWN = 200  # characters of a call that could not be read
 _UNREAD_CALL = re.compile(
     r"error parsing tool call: raw='(?P<raw>.*?)'(?:, err=(?P<why>.*))?$", re.S
 )
-_TOO_LONG = ("longer than the context length", "exceeds the context length")
 _LEVELLED = ("gptoss", "gpt-oss")
 
 
@@ -44,9 +42,9 @@ class ModelFacts:
     @classmethod
     def of(cls, shown: JsonObject) -> ModelFacts:
         """Read an answer of `/api/show`."""
-        info = _object(shown.get("model_info"))
+        info = members(shown.get("model_info"))
         size = info.get(f"{info.get('general.architecture')}.context_length")
-        family = str(_object(shown.get("details")).get("family") or "")
+        family = str(members(shown.get("details")).get("family") or "")
         capabilities = cast("list[object]", shown.get("capabilities") or [])
         return cls(size if isinstance(size, int) else None, family, "thinking" in capabilities)
 
@@ -113,7 +111,7 @@ def _assistant(step: ModelStep) -> dict[str, object]:
 
 
 def _call(call: Call) -> dict[str, object]:
-    arguments = json_object(call.arguments.encode())
+    arguments = as_object(call.arguments)
     if arguments is None:  # `python` takes code as it stands
         arguments = {"input": call.arguments}
     return {"function": {"name": _name(call.recipient), "arguments": arguments}}
@@ -129,33 +127,14 @@ def _name(recipient: str) -> str:
     return wire_name(recipient.removeprefix("functions."))
 
 
-def failure(status: int, message: str, context: int, prompt_chars: int) -> BackendError:
-    """Return what an error of Ollama means; `status` is 0 in mid-stream.
-
-    `context` is what was asked for, and `prompt_chars` how much was sent, for the messages that
-    name no token counts.
-    """
-    inner = _object((json_object(message.encode()) or {}).get("error"))
-    if inner.get("type") == "exceed_context_size_error":
-        return ContextOverflow(int(inner.get("n_prompt_tokens", 0)), int(inner.get("n_ctx", 0)))
-    if any(words in message for words in _TOO_LONG):
-        return ContextOverflow(max(prompt_chars // 4, context + 1), context)
+def unread_call(message: str) -> EngineFailed | None:
+    """Return what an error of Ollama means that is about a call of the model; None for others."""
     unread = _UNREAD_CALL.search(message)
-    if unread:
-        raw = unread["raw"]
-        shown = raw if len(raw) <= SHOWN else f"{raw[:SHOWN]}…"
-        return EngineFailed(
-            f"Ollama could not read the model's tool call {shown!r} ({unread['why'] or 'no JSON'})"
-            " and dropped the whole step; try again, or serve the model with llama.cpp"
-        )
-    how = f"refused the request (HTTP {status})" if status else "broke off"
-    return EngineFailed(f"Ollama {how}: {message or 'it gave no reason'}")
-
-
-def size_of(body: dict[str, object]) -> int:
-    """Return how many characters of JSON the messages are."""
-    return len(json.dumps(body["messages"], ensure_ascii=False))
-
-
-def _object(value: object) -> dict[str, Any]:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    if unread is None:
+        return None
+    raw = unread["raw"]
+    shown = raw if len(raw) <= SHOWN else f"{raw[:SHOWN]}…"
+    return EngineFailed(
+        f"Ollama could not read the model's tool call {shown!r} ({unread['why'] or 'no JSON'})"
+        " and dropped the whole step; try again, or serve the model with llama.cpp"
+    )

@@ -5,16 +5,18 @@ It is used without the server's memory: each request carries the whole conversat
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Mapping
 from typing import Any, Literal
 
+from acp_agent.backends.api import PATIENCE, WHOLE, Api, Patience
 from acp_agent.backends.chat_wire import read_timings
+from acp_agent.backends.choice_schema import Choice
 from acp_agent.backends.endpoint import Locate
-from acp_agent.backends.failures import error_text, is_guardrail, overflow
+from acp_agent.backends.failures import Service, broken, error_text, is_guardrail
 from acp_agent.backends.loose_json import as_object, members
-from acp_agent.backends.openai_server import PATIENCE, WHOLE, OpenAIServer, Patience
-from acp_agent.backends.reply import Reply, ReplyStream
+from acp_agent.backends.openai_model import OpenAIModel
+from acp_agent.backends.openai_server import NAME, OpenAIServer
+from acp_agent.backends.reply import Reply
 from acp_agent.backends.responses_wire import (
     Item,
     is_call,
@@ -25,11 +27,9 @@ from acp_agent.backends.responses_wire import (
     responses_body,
 )
 from acp_agent.backends.sse import DONE, ServerEvent
-from acp_agent.conversation import ModelRequest, ModelStep
-from acp_agent.errors import EngineFailed, StreamDropped
-from acp_agent.ports import Availability, EngineLoading, ModelEvent, ModelInfo, Timings
+from acp_agent.conversation import ModelRequest
+from acp_agent.ports import ModelEvent, Timings
 
-PATH = "/v1/responses"
 CONTEXT = 8192  # where the server names none
 _TEXT = ("response.output_text.delta", "response.refusal.delta")
 _REASONING = (
@@ -40,81 +40,47 @@ _REASONING = (
 _LAST = ("response.completed", "response.incomplete", "response.failed")
 
 
-class OpenAIResponses:
-    """A model behind the Responses API; without `model`, the first that the server lists."""
-
-    def __init__(
-        self,
-        locate: Locate,
-        *,
-        model: str = "",
-        name: str = "openai_responses",
-        context: int = CONTEXT,
-        key_variable: str = "",
-        patience: Patience = PATIENCE,
-    ) -> None:
-        self.name = name
-        self.default_model = model
-        self._server = OpenAIServer(
-            locate, context=context, key_variable=key_variable, patience=patience
-        )
-        self._context = context
-
-    async def is_available(self) -> Availability:
-        """Say how the server is, and whether it has the model; raises nothing."""
-        return await self._server.availability(self.default_model)
-
-    async def list_models(self) -> Sequence[ModelInfo]:
-        """Return what the server lists. Raises BackendError."""
-        return await self._server.models()
-
-    async def context_size(self) -> int:
-        """Return the model's window, as the server says or as configured."""
-        return await self._server.context_size(await self._server.model(self.default_model))
-
-    @asynccontextmanager
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[ReplyStream]:
-        """Answer `request`; leaving the block closes the connection, which the server sees."""
-        reply = Reply(request.tools)
-        async with aclosing(self._run(request, reply)) as events:
-            yield ReplyStream(events, reply)
-
-    async def complete(self, request: ModelRequest) -> ModelStep:
-        """Answer `request` in one piece. Raises as `stream` does."""
-        async with self.stream(request) as stream:
-            async for _ in stream:
-                pass
-            return stream.step()
-
-    async def prefill(self, request: ModelRequest) -> None:
-        """Do nothing: such a server generates whatever it reads."""
-
-    async def _run(self, request: ModelRequest, reply: Reply) -> AsyncGenerator[ModelEvent]:
-        body = responses_body(request, await self._server.model(self.default_model))
-        reader = _Reader(self._server, reply, request.max_tokens, self._context)
-        async with aclosing(self._server.post(PATH, body)) as answer:
-            async for event in answer:
-                if isinstance(event, EngineLoading):
-                    yield event
-                    continue
-                for part in reader.read(event):
-                    yield part
-                if reader.is_done:
-                    return
-        raise StreamDropped("the server ended its answer without saying that it was done")
+def openai_responses(
+    locate: Locate,
+    *,
+    model: str = "",
+    context: int = CONTEXT,
+    url_variable: str = "",
+    key_variable: str = "",
+    patience: Patience = PATIENCE,
+) -> OpenAIModel:
+    """Return a model behind the Responses API; without `model`, the server's first."""
+    api = Api(Service(NAME, url_variable, key_variable), locate, patience=patience)
+    server = OpenAIServer(api, context=context)
+    return OpenAIModel("openai_responses", server, Responses(), model)
 
 
-class _Reader:
-    """Reads the events of one response into a reply."""
+class Responses:
+    """The Responses API."""
 
-    def __init__(
-        self, server: OpenAIServer, reply: Reply, max_tokens: int | None, context: int
-    ) -> None:
+    path = "/v1/responses"
+    chooses = False  # llama.cpp takes `text.format` and answers as if it were not there
+
+    def body(
+        self, request: ModelRequest, model: str, choice: Choice | None
+    ) -> Mapping[str, object]:
+        """Return the request, which says nothing of a `choice`."""
+        del choice
+        return responses_body(request, model)
+
+    def reader(self, server: OpenAIServer, request: ModelRequest, reply: Reply) -> ResponsesReader:
+        """Return what reads the answer into `reply`."""
+        return ResponsesReader(server, reply, request.max_tokens)
+
+
+class ResponsesReader:
+    """Reads the events of one response."""
+
+    def __init__(self, server: OpenAIServer, reply: Reply, max_tokens: int | None) -> None:
         self.is_done = False
         self._server = server
         self._reply = reply
         self._max_tokens = max_tokens
-        self._context = context
         self._streamed: set[str] = set()
 
     def read(self, event: ServerEvent) -> list[ModelEvent]:
@@ -123,7 +89,7 @@ class _Reader:
             return []
         fields = as_object(event.data)
         if fields is None:
-            raise self._server.mismatch("it streams something else than JSON")
+            raise self._server.api.mismatch("it streams something else than JSON")
         kind = str(fields.get("type") or event.name)
         if kind == "error" or (fields.get("error") and "response" not in fields):
             return self._broken(fields)
@@ -132,7 +98,13 @@ class _Reader:
                 return self._end("response.completed", fields)
             return self._known(kind, fields)
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise self._server.mismatch(f"it streams a {kind!r} event of another shape") from None
+            raise self._server.api.mismatch(
+                f"it streams a {kind!r} event of another shape"
+            ) from None
+
+    def close(self) -> list[ModelEvent]:
+        """Return nothing: an answer without its last event has no end."""
+        return []
 
     def _known(self, kind: str, fields: Mapping[str, Any]) -> list[ModelEvent]:
         if kind in _LAST:
@@ -193,10 +165,9 @@ class _Reader:
         return "limit" if cut or unfinished else "stop"
 
     def _broken(self, fields: Mapping[str, Any]) -> list[ModelEvent]:
-        text = error_text(fields) or "it gave no reason"
-        if is_guardrail(text) and not self._reply.is_empty:
-            self._reply.repaired(f"the server ended the answer: {text}")
-            self.is_done = True
-            return self._reply.end("stop", Timings())
-        full = overflow(fields, text, asked=0, context=self._context)
-        raise full or EngineFailed(f"the server broke off: {text}")
+        text = error_text(fields)
+        if not is_guardrail(text) or self._reply.is_empty:
+            raise broken(self._server.api.service, fields, context=self._server.context)
+        self._reply.repaired(f"the server ended the answer: {text}")
+        self.is_done = True
+        return self._reply.end("stop", Timings())

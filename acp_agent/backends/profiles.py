@@ -6,7 +6,7 @@ checked against the real thing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -39,8 +39,6 @@ class ChatProfile:
 OPENAI = ChatProfile(
     "openai_chat", effort=True, reasoning_field="reasoning_content", key_variable="OPENAI_API_KEY"
 )
-# Any GGUF on the engine that comes with this package, which names its context size itself.
-LLAMA_CPP = ChatProfile("llama_cpp", effort=True, reasoning_field="reasoning_content", ours=True)
 LM_STUDIO = ChatProfile(
     "lmstudio",
     effort=True,
@@ -48,6 +46,15 @@ LM_STUDIO = ChatProfile(
     sizes_path="/api/v1/models",
     key_variable="LM_API_TOKEN",
 )
+# Any GGUF behind a llama-server; gpt-oss there is better had by its token ids.
+LLAMA_CPP = ChatProfile(
+    "llamacpp",
+    effort=True,
+    reasoning_field="reasoning_content",
+    key_variable="LLAMACPP_API_KEY",
+)
+# The same on the engine that comes with this package.
+OUR_ENGINE = replace(LLAMA_CPP, key_variable="", ours=True)
 # On the port of Ollama: the model tells the two apart.
 APFEL = ChatProfile("apfel", model="apple-foundationmodel", key_variable="APFEL_TOKEN")
 # macOS 27's own server never fills `tool_calls`, and gives up on a forced choice.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -141,3 +142,11 @@ class ReplyStream:
     def step(self) -> ModelStep:
         """Return what was said so far, well formed."""
         return self._reply.step()
+
+
+async def whole_step(answering: AbstractAsyncContextManager[ReplyStream]) -> ModelStep:
+    """Return what a model call comes to when nobody watches it. Raises as the call does."""
+    async with answering as stream:
+        async for _ in stream:
+            pass
+        return stream.step()

@@ -30,10 +30,11 @@ class Selector:
 class Provider:
     """How to reach a provider: its usual address, and the variables that name another, or a key.
 
+    `make` takes the model and the context that are wanted, "" and 0 for what is usual there.
     Without a usual address the user has to name one; without a variable it has no address at all.
     """
 
-    make: Callable[[Locate, str], LocalModelBackend]
+    make: Callable[[Locate, str, int], LocalModelBackend]
     url: str = ""
     url_variable: str = ""
     key_variable: str = ""
@@ -55,8 +56,12 @@ def parse_selector(text: str) -> Selector:
     return Selector(provider, model)
 
 
-def make_backend(selector: Selector, variables: Mapping[str, str]) -> LocalModelBackend:
+def make_backend(
+    selector: Selector, variables: Mapping[str, str], context: int = 0
+) -> LocalModelBackend:
     """Return the backend, its address and key taken from `variables`; nothing is asked yet.
+
+    `context` is how many tokens Ollama and vLLM are to hold; other servers know it themselves.
 
     Raises:
         ConfigError: The provider is unknown, or its address is missing or none.
@@ -64,12 +69,12 @@ def make_backend(selector: Selector, variables: Mapping[str, str]) -> LocalModel
     """
     provider = PROVIDERS.get(selector.provider)
     if provider is None:
-        return make_backend(parse_selector(str(selector)), variables)
+        return make_backend(parse_selector(str(selector)), variables, context)
     url = variables.get(provider.url_variable) or provider.url
     if provider.url_variable and not url:
         raise ConfigError(f"{selector.provider} has no address; set {provider.url_variable}")
     endpoint = Endpoint(_root(url or NOWHERE), variables.get(provider.key_variable, ""))
-    return provider.make(fixed(endpoint), selector.model)
+    return provider.make(fixed(endpoint), selector.model, context)
 
 
 async def require_model(backend: LocalModelBackend) -> None:
@@ -83,7 +88,8 @@ async def require_model(backend: LocalModelBackend) -> None:
     if not backend.default_model:
         return
     known = [model.id for model in await backend.list_models()]
-    if backend.default_model not in known:
+    # Ollama takes a name without a tag for its latest.
+    if not {backend.default_model, f"{backend.default_model}:latest"} & set(known):
         raise ConfigError(
             f"unknown model {backend.default_model!r} of {backend.name};"
             f" known: {', '.join(known) or 'none'}"
@@ -98,35 +104,37 @@ def _root(url: str) -> str:
     return url.rstrip("/").removesuffix("/v1")
 
 
-def _chat(profile: profiles.ChatProfile) -> Callable[[Locate, str], LocalModelBackend]:
-    def make(locate: Locate, model: str) -> LocalModelBackend:
-        from acp_agent.backends.openai_chat import OpenAIChat
+def _chat(profile: profiles.ChatProfile, url: str, variable: str) -> Provider:
+    def make(locate: Locate, model: str, _: int) -> LocalModelBackend:
+        from acp_agent.backends.openai_chat import openai_chat
 
-        return OpenAIChat(locate, model=model, profile=profile)
+        return openai_chat(locate, model=model, profile=profile, url_variable=variable)
 
-    return make
-
-
-def _responses(locate: Locate, model: str) -> LocalModelBackend:
-    from acp_agent.backends.openai_responses import OpenAIResponses
-
-    return OpenAIResponses(locate, model=model, key_variable="OPENAI_API_KEY")
+    return Provider(make, url, variable, profile.key_variable)
 
 
-def _ollama(locate: Locate, model: str) -> LocalModelBackend:
-    from acp_agent.backends.ollama import OllamaBackend
+def _responses(locate: Locate, model: str, _: int) -> LocalModelBackend:
+    from acp_agent.backends.openai_responses import openai_responses
 
-    return OllamaBackend(locate, model=model)
+    return openai_responses(
+        locate, model=model, url_variable="OPENAI_BASE_URL", key_variable="OPENAI_API_KEY"
+    )
 
 
-def _vllm(locate: Locate, model: str) -> LocalModelBackend:
+def _ollama(locate: Locate, model: str, context: int) -> LocalModelBackend:
+    from acp_agent.backends.ollama import CONTEXT, OllamaBackend
+
+    return OllamaBackend(locate, model=model, context=context or CONTEXT)
+
+
+def _vllm(locate: Locate, model: str, context: int) -> LocalModelBackend:
     from acp_agent.backends.vllm import VllmServer
     from acp_agent.harmony.model import HarmonyModel
 
-    return HarmonyModel(VllmServer(locate, model=model))
+    return HarmonyModel(VllmServer(locate, model=model, context=context or None))
 
 
-def _apple_fm(_: Locate, model: str) -> LocalModelBackend:
+def _apple_fm(_: Locate, model: str, __: int) -> LocalModelBackend:
     from acp_agent.backends.apple_fm import AppleFm
 
     apple = AppleFm()
@@ -137,16 +145,15 @@ def _apple_fm(_: Locate, model: str) -> LocalModelBackend:
 
 PROVIDERS: dict[str, Provider] = {
     "ollama": Provider(_ollama, "http://localhost:11434", "OLLAMA_BASE_URL", "OLLAMA_API_KEY"),
-    "lmstudio": Provider(
-        _chat(profiles.LM_STUDIO), "http://localhost:1234", "LMSTUDIO_BASE_URL", "LM_API_TOKEN"
-    ),
+    "lmstudio": _chat(profiles.LM_STUDIO, "http://localhost:1234", "LMSTUDIO_BASE_URL"),
+    "llamacpp": _chat(profiles.LLAMA_CPP, "http://localhost:8080", "LLAMACPP_URL"),
     "vllm": Provider(_vllm, "http://localhost:8000", "VLLM_BASE_URL", "VLLM_API_KEY"),
-    "openai_chat": Provider(_chat(profiles.OPENAI), "", "OPENAI_BASE_URL", "OPENAI_API_KEY"),
+    "openai_chat": _chat(profiles.OPENAI, "", "OPENAI_BASE_URL"),
     "openai_responses": Provider(_responses, "", "OPENAI_BASE_URL", "OPENAI_API_KEY"),
-    "foundation_bridge": Provider(
-        _chat(profiles.FOUNDATION_BRIDGE), "http://localhost:11435", "FM_BRIDGE_URL"
+    "foundation_bridge": _chat(
+        profiles.FOUNDATION_BRIDGE, "http://localhost:11435", "FM_BRIDGE_URL"
     ),
-    "fm_serve": Provider(_chat(profiles.FM_SERVE), "http://127.0.0.1:1976", "FM_SERVE_URL"),
-    "apfel": Provider(_chat(profiles.APFEL), "http://127.0.0.1:11434", "APFEL_URL", "APFEL_TOKEN"),
+    "fm_serve": _chat(profiles.FM_SERVE, "http://127.0.0.1:1976", "FM_SERVE_URL"),
+    "apfel": _chat(profiles.APFEL, "http://127.0.0.1:11434", "APFEL_URL"),
     "apple_fm": Provider(_apple_fm),
 }

@@ -12,11 +12,16 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
-from acp_agent.backends.api import PAUSES, Answer, Api
+from acp_agent.backends.api import PATIENCE, Api, Patience
 from acp_agent.backends.endpoint import Locate
-from acp_agent.backends.vllm_wire import EventStream, completion_body, failure, joined, models
-from acp_agent.errors import BackendError, ContextOverflow, EngineFailed, StreamDropped
+from acp_agent.backends.failures import Service
+from acp_agent.backends.model_list import models
+from acp_agent.backends.reading import read_parts
+from acp_agent.backends.vllm_wire import CompletionReader, completion_body
+from acp_agent.errors import BackendError, ContextOverflow, EngineFailed
 from acp_agent.ports import Availability, EngineEvent, ModelInfo, Sampling
+
+SERVICE = Service("vLLM", "VLLM_BASE_URL", "VLLM_API_KEY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +65,12 @@ class VllmServer:
         model: str = "",
         context: int | None = None,
         affinity: Affinity | None = None,
-        pauses: tuple[float, ...] = PAUSES,
+        patience: Patience = PATIENCE,
     ) -> None:
         self.default_model = model
         self._context = context
         self._affinity = affinity or Affinity(f"acp-agent-{secrets.token_hex(8)}")
-        self._api = Api(
-            "vLLM", "VLLM_BASE_URL", "VLLM_API_KEY", locate, self._affinity.headers(), pauses
-        )
+        self._api = Api(SERVICE, locate, headers=self._affinity.headers(), patience=patience)
         self._served: ModelInfo | None = None
 
     async def is_available(self) -> Availability:
@@ -81,12 +84,11 @@ class VllmServer:
 
     async def list_models(self) -> Sequence[ModelInfo]:
         """Return what is served there. Raises BackendError."""
-        answer = await self._api.ask("GET", "/v1/models")
-        found = models(answer)
+        answer = await self._api.ask_loaded("GET", "/v1/models")
+        found = models(answer.body) if answer.status == 200 else None
         if found is None:
-            reason = f"it lists no models (HTTP {answer.status})"
-            raise self._api.mismatch(answer.url, reason)
-        return [ModelInfo(model, model, size) for model, size in found]
+            raise self._api.mismatch(f"it lists no models (HTTP {answer.status})")
+        return found
 
     async def context_size(self) -> int:
         """Return how many tokens one conversation may have; asked once. Raises BackendError."""
@@ -124,28 +126,10 @@ class VllmServer:
             raise ContextOverflow(len(prompt), size)
         model = (await self._serving()).id
         body = completion_body(model, prompt, sampling, room) | self._affinity.fields()
-        async with self._api.open("POST", "/v1/completions", body) as (url, response):
-            if response.status != 200:
-                answer = Answer(url, response.status, await response.read())
-                raise failure(self._api, answer, len(prompt))
-            if not response.headers.get("content-type", "").startswith("text/event-stream"):
-                reason = "it answered a completion request with no stream"
-                raise self._api.mismatch(url, reason)
-            async with aclosing(self._events(url, response.body)) as events:
-                async for event in events:
-                    yield event
-
-    async def _events(self, url: str, body: AsyncIterator[bytes]) -> AsyncGenerator[EngineEvent]:
-        stream, done = EventStream(self._api, url), False
-        async for data in body:
-            ids, done = stream.feed(data)
-            for event in joined(ids):
-                yield event
-            if done:
-                break
-        if stream.finished is None:
-            raise StreamDropped("vLLM ended its answer without saying that it was done")
-        yield stream.finished
+        events = self._api.stream("/v1/completions", body, context=size)
+        async with aclosing(read_parts(events, CompletionReader(self._api, size))) as parts:
+            async for part in parts:
+                yield part
 
     async def _serving(self) -> ModelInfo:
         """Return the model that answers; asked once."""

@@ -6,18 +6,20 @@ a running server.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
-from acp_agent.backends.api import Answer, Api, Lines, error_message, json_object
-from acp_agent.errors import BackendError, ContextOverflow, EngineFailed
+from acp_agent.backends.api import Api
+from acp_agent.backends.chat_wire import read_timings
+from acp_agent.backends.failures import broken
+from acp_agent.backends.loose_json import as_object
+from acp_agent.backends.sse import DONE, ServerEvent
+from acp_agent.errors import EngineFailed
 from acp_agent.harmony.vocab import CALL, ENDOFTEXT, RETURN
-from acp_agent.ports import Sampling, StepEnded, Timings, Tokens
+from acp_agent.ports import EngineEvent, Sampling, StepEnded, Timings, Tokens
 
 STOP_IDS = (RETURN, CALL)
 _TERMINATORS = (*STOP_IDS, ENDOFTEXT)
-_LIMIT = re.compile(r"maximum (?:context|model) length (?:is|of) (\d+)")
 
 
 def completion_body(
@@ -47,55 +49,39 @@ def completion_body(
     return body
 
 
-class EventStream:
-    """Takes the server-sent events of one completion apart, however the bytes arrive."""
+class CompletionReader:
+    """Reads the events of one completion."""
 
-    def __init__(self, api: Api, url: str) -> None:
+    def __init__(self, api: Api, context: int) -> None:
+        self.is_done = False
         self._api = api
-        self._url = url
-        self._lines = Lines()
+        self._context = context
         self._last = -1
         self._timings = Timings()
         self._finish = ""
 
-    @property
-    def finished(self) -> StepEnded | None:
-        """How the generation ended, if the server has said so."""
-        if not self._finish:
-            return None
-        return StepEnded("stop" if self._finish == "stop" else "limit", self._timings)
-
-    def feed(self, data: bytes) -> tuple[list[int], bool]:
-        """Return the ids that `data` completes, and whether the server said that this is all.
-
-        Raises:
-            EngineFailed: The server says that it failed.
-            EngineMismatch: These are no events of vLLM with token ids.
-
-        """
-        ids: list[int] = []
+    def read(self, event: ServerEvent) -> list[EngineEvent]:
+        """Return the ids that the event brings, or the end. Raises BackendError."""
+        if event.data == DONE:
+            return self.close()
+        fields = as_object(event.data)
+        if fields is None:
+            raise self._api.mismatch("it streams something else than JSON")
+        if "error" in fields or fields.get("object") == "error":
+            raise broken(self._api.service, fields, context=self._context)
         try:
-            for line in self._lines.feed(data):
-                if not line.startswith(b"data:"):
-                    continue  # a comment that keeps the connection alive
-                event = line.removeprefix(b"data:").strip()
-                if event == b"[DONE]":
-                    return ids, True
-                ids += self._read(event)
+            self._timings = read_timings(fields) or self._timings
+            ids = [token for choice in fields["choices"] for token in self._choice(choice)]
         except (KeyError, TypeError, ValueError, AttributeError):
             reason = "it streams events without token ids, or is too old to know them (< 0.10.2)"
-            raise self._api.mismatch(self._url, reason) from None
-        return ids, False
+            raise self._api.mismatch(reason) from None
+        return [Tokens(tuple(ids))] if ids else []
 
-    def _read(self, event: bytes) -> list[int]:
-        fields = json_object(event)
-        if fields is None:
-            raise self._api.mismatch(self._url, "it streams something else than JSON")
-        if "error" in fields or fields.get("object") == "error":
-            raise EngineFailed(f"vLLM broke off: {error_message(fields) or 'it gave no reason'}")
-        if fields.get("usage"):
-            self._timings = timings(fields["usage"])
-        return [token for choice in fields["choices"] for token in self._choice(choice)]
+    def close(self) -> list[EngineEvent]:
+        """Return the end, if the server has said why it ended."""
+        self.is_done = bool(self._finish)
+        reason = "stop" if self._finish == "stop" else "limit"
+        return [StepEnded(reason, self._timings)] if self.is_done else []
 
     def _choice(self, choice: Mapping[str, Any]) -> list[int]:
         finish = choice.get("finish_reason")
@@ -119,45 +105,3 @@ class EventStream:
         if self._finish != "stop" or self._last in _TERMINATORS or isinstance(reason, str):
             return []
         return [reason if isinstance(reason, int) else RETURN]
-
-
-def timings(usage: Mapping[str, Any]) -> Timings:
-    """Return the server's figures; it tells what was cached only if it was started to."""
-    details = cast("Mapping[str, Any]", usage.get("prompt_tokens_details") or {})
-    cached = int(details.get("cached_tokens") or 0)
-    return Timings(
-        cached_tokens=cached,
-        prompt_tokens=int(usage.get("prompt_tokens") or 0) - cached,
-        predicted_tokens=int(usage.get("completion_tokens") or 0),
-    )
-
-
-def models(answer: Answer) -> list[tuple[str, int | None]] | None:
-    """Return ids and context sizes from `GET /v1/models`, or None if these are no models."""
-    data = answer.fields().get("data")
-    if answer.status != 200 or not isinstance(data, list):
-        return None
-    found: list[tuple[str, int | None]] = []
-    for entry in cast("list[Any]", data):
-        if isinstance(entry, dict) and "id" in entry:
-            fields = cast("dict[str, Any]", entry)
-            size = fields.get("max_model_len")
-            found.append((str(fields["id"]), size if isinstance(size, int) else None))
-    return found
-
-
-def failure(api: Api, answer: Answer, prompt_tokens: int) -> BackendError:
-    """Return the error that an unsuccessful answer to a completion means."""
-    message = error_message(answer.fields())
-    if not message:
-        reason = f"it answered HTTP {answer.status} to a completion request"
-        return api.mismatch(answer.url, reason)
-    limit = _LIMIT.search(message)
-    if answer.status == 400 and limit:
-        return ContextOverflow(prompt_tokens, int(limit[1]))
-    return EngineFailed(f"vLLM refused the request (HTTP {answer.status}): {message}")
-
-
-def joined(ids: list[int]) -> list[Tokens]:
-    """Return the ids as one event, or none."""
-    return [Tokens(tuple(ids))] if ids else []

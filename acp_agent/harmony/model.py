@@ -47,6 +47,8 @@ class HarmonyModel:
     `vocabulary` is called in a worker thread, when the first prompt is rendered.
     """
 
+    chooser = None  # gpt-oss calls tools dependably, and a schema would have to spare its channels
+
     def __init__(
         self,
         engine: TokenEngine,

@@ -33,7 +33,14 @@ PLAIN = {"TERM": "dumb", "PAGER": "cat", "GIT_PAGER": "cat", "NO_COLOR": "1"}
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 # Keys that only this program needs; OPENAI_API_KEY is the user's for other things too.
 _SECRETS = frozenset(
-    {"GPT_OSS_API_KEY", "OLLAMA_API_KEY", "LM_API_TOKEN", "VLLM_API_KEY", "APFEL_TOKEN"}
+    {
+        "GPT_OSS_API_KEY",
+        "OLLAMA_API_KEY",
+        "LM_API_TOKEN",
+        "LLAMACPP_API_KEY",
+        "VLLM_API_KEY",
+        "APFEL_TOKEN",
+    }
 )
 _SHELLS = ("/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash", "/opt/homebrew/bin/bash")
 

@@ -14,7 +14,7 @@ from acp_agent.backends.reply import Reply, ReplyStream
 from acp_agent.conversation import ModelRequest, ModelStep
 from acp_agent.errors import BackendError, EngineUnavailable
 from acp_agent.events import Emit
-from acp_agent.ports import Availability, ModelEvent, ModelInfo, Timings
+from acp_agent.ports import Availability, Chooser, ModelEvent, ModelInfo, Timings
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Small:
 
     name = "tiny"
     default_model = "tiny-1"
+    chooser: Chooser | None = None
 
     def __init__(self, *answers: Says | str, window: int = 4096) -> None:
         self._answers = [Says(a) if isinstance(a, str) else a for a in answers]
@@ -80,6 +81,7 @@ class ChoosingSmall(Small):
 
     def __init__(self, choice: Mapping[str, Any] | BackendError, *answers: Says | str) -> None:
         super().__init__(*answers)
+        self.chooser = self
         self.choice = choice
         self.choices: list[ModelRequest] = []
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from acp_agent.backends.endpoint import fixed
-from acp_agent.backends.openai_chat import OpenAIChat
+from acp_agent.backends.openai_chat import openai_chat
+from acp_agent.backends.openai_model import OpenAIModel
 from acp_agent.backends.profiles import OPENAI, ChatProfile
 from acp_agent.conversation import ModelRequest, ModelStep, ToolSpec, UserMessage
 from acp_agent.errors import (
@@ -15,8 +16,7 @@ from acp_agent.errors import (
 from acp_agent.ports import (
     ModelEvent,
 )
-from tests.backends.chat_dialects import HASTE
-from tests.backends.stand_in import StandIn, events, stand_in
+from tests.backends.stand_in import HASTE, StandIn, events, stand_in
 
 SHELL = ToolSpec("shell", "Run a command.", {"type": "object"})
 SEARCH = ToolSpec("browser.search", "Search the web.", {"type": "object"})
@@ -32,8 +32,8 @@ def text(*pieces: str, finish: str = "stop") -> bytes:
     return events(*(chunk({"content": piece}) for piece in pieces), chunk({}, finish), DONE)
 
 
-def backend(there: StandIn, profile: ChatProfile = OPENAI) -> OpenAIChat:
-    return OpenAIChat(fixed(there.endpoint), model="m", profile=profile, patience=HASTE)
+def backend(there: StandIn, profile: ChatProfile = OPENAI) -> OpenAIModel:
+    return openai_chat(fixed(there.endpoint), model="m", profile=profile, patience=HASTE)
 
 
 async def ask(

@@ -1,7 +1,7 @@
 """Stand-ins for servers with Chat Completions, each in the shapes of one server.
 
 - llama.cpp's server (2026-10), as recorded from the real one; test_chat_engine.py has it itself.
-- LM Studio 0.4 and apfel, from their documentation (2026); never checked against the real ones.
+- LM Studio 0.4, from its documentation (2026); apfel, from its source (July 2026); never checked.
 - `fm serve` of macOS 27 (release candidate), from a proxy's audit of it; never checked.
 - foundation-bridge 1.0 and 0.1.3 of OpenAgents, from their source; never checked.
 """
@@ -13,22 +13,21 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from acp_agent.backends.endpoint import Endpoint, fixed
-from acp_agent.backends.openai_chat import OpenAIChat
-from acp_agent.backends.openai_server import Patience
+from acp_agent.backends.openai_chat import openai_chat
+from acp_agent.backends.openai_model import OpenAIModel
 from acp_agent.backends.profiles import (
     APFEL,
     FM_SERVE,
     FOUNDATION_BRIDGE,
-    LLAMA_CPP,
     LM_STUDIO,
     OPENAI,
+    OUR_ENGINE,
     ChatProfile,
 )
 from tests.backends.compliance import Asked, Play
-from tests.backends.stand_in import OVERFLOW, WRONG_KEY, chunk
+from tests.backends.stand_in import HASTE, OVERFLOW, WRONG_KEY, chunk
 from tests.backends.stand_in import answer as response
 
-HASTE = Patience(pauses=(0.001, 0.001, 0.001), poll=0.001, longest=0.002)
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 USAGE = {"prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 15}
 Json = dict[str, Any]
@@ -49,6 +48,7 @@ class ChatDialect:
     context: int = 4096
     thinks: bool = True
     calls: bool = True
+    chooses: bool = True
     reasoning: str = "reasoning_content"
     health: bytes = field(default_factory=lambda: error(404, "Not found: GET /health"))
     entry: Json = field(default_factory=dict[str, Any])
@@ -58,8 +58,13 @@ class ChatDialect:
     usage_in_last_choice: bool = False
     end: str = "data: [DONE]\n\n"
 
-    def backend(self, endpoint: Endpoint) -> OpenAIChat:
-        return OpenAIChat(fixed(endpoint), model=self.model, profile=self.profile, patience=HASTE)
+    def backend(self, endpoint: Endpoint) -> OpenAIModel:
+        return openai_chat(fixed(endpoint), model=self.model, profile=self.profile, patience=HASTE)
+
+    def allowed(self, asked: Asked) -> object:
+        if self.profile.guided == "route":
+            return asked.body["route"]["candidates"]
+        return first_enum(asked.body["response_format"]["json_schema"]["schema"])
 
     def question(self, asked: Asked) -> bytes | None:
         if asked.path == "/v1/chat/completions":
@@ -118,6 +123,11 @@ class ChatDialect:
         )
 
 
+def first_enum(schema: Json) -> object:
+    """Return the values of the first property."""
+    return next(iter(schema["properties"].values()))["enum"]
+
+
 def halves(text: str) -> tuple[str, str]:
     """Return the text in two pieces, for tokens seldom end where a reader would like."""
     return text[: len(text) // 2], text[len(text) // 2 :]
@@ -130,7 +140,7 @@ LLAMA_SERVER = ChatDialect(
     health=response(200, {"status": "ok"}),
     entry={"owned_by": "llamacpp", "meta": {"n_ctx": 4096, "n_ctx_train": 131072}},
 )
-OUR_LLAMA_SERVER = replace(LLAMA_SERVER, name="llama.cpp of ours", profile=LLAMA_CPP)
+OUR_LLAMA_SERVER = replace(LLAMA_SERVER, name="llama.cpp of ours", profile=OUR_ENGINE)
 LM_STUDIO_CHAT = ChatDialect(
     "lmstudio chat",
     LM_STUDIO,
@@ -166,10 +176,23 @@ APFEL_CHAT = ChatDialect(
     "apfel",
     APFEL,
     "apple-foundationmodel",
+    context=8192,
     thinks=False,
     health=response(
         200,
-        {"status": "ok", "model_available": True, "context_window": 4096, "languages": ["en"]},
+        {
+            "status": "ok",
+            "model": "apple-foundationmodel",
+            "active_requests": 0,
+            "context_window": 8192,
+            "model_available": True,
+            "supported_languages": ["en"],
+        },
+    ),
+    overflowing=error(
+        400,
+        "Input exceeds the model's context window. Shorten the conversation history.",
+        type="context_length_exceeded",
     ),
 )
 FM_SERVE_CHAT = ChatDialect(

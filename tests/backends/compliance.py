@@ -1,6 +1,6 @@
 """A bench for every backend: a server that plays one part, in the dialect of the backend.
 
-To put a backend on it, write a `Dialect` and name it in test_compliance.py. A dialect only knows
+To put a backend on it, write a `Dialect` and name it in dialects.py. A dialect only knows
 shapes; when to hang, drop or refuse is the bench's business.
 """
 
@@ -31,7 +31,8 @@ class Play:
     `call` is a tool's name and its arguments as JSON; it comes last. `instead` is a whole response
     in place of the answer, or, if `everywhere`, of all answers. `hang` says everything but the
     end, and waits for the client to go; `drop` breaks off there; `garbage` sends broken JSON there;
-    `slow` sends no byte before the client's test says `go`.
+    `slow` sends no byte before the client's test says `go`. `before` are whole responses to the
+    first requests, empty for none and a closed connection.
     """
 
     thought: str = ""
@@ -39,6 +40,7 @@ class Play:
     call: tuple[str, str] | None = None
     ending: Literal["done", "limit", "hang", "drop", "garbage"] = "done"
     slow: bool = False
+    before: tuple[bytes, ...] = ()
     instead: bytes | None = None
     everywhere: bool = False
 
@@ -77,7 +79,16 @@ class Dialect(Protocol):
         """Whether it can carry tool calls."""
         ...
 
+    @property
+    def chooses(self) -> bool:
+        """Whether it can be held to a schema."""
+        ...
+
     def backend(self, endpoint: Endpoint) -> LocalModelBackend: ...
+
+    def allowed(self, asked: Asked) -> object:
+        """Return the values that a request holds the first property of its schema to."""
+        ...
 
     def question(self, asked: Asked) -> bytes | None:
         """Return the whole response to a request that wants no answer of the model; else None."""
@@ -147,6 +158,8 @@ async def _play(
     (there.answers if reply is None else there.questions).append(asked)
     if play.instead is not None and (play.everywhere or reply is None):
         reply = play.instead
+    if reply is None and len(there.answers) <= len(play.before):
+        reply = play.before[len(there.answers) - 1]
     if reply is not None:
         await stream.send(reply)
         return

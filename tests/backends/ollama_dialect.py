@@ -12,8 +12,9 @@ from itertools import count
 from acp_agent.backends.endpoint import Endpoint, fixed
 from acp_agent.backends.ollama import OllamaBackend
 from acp_agent.ports import LocalModelBackend
+from tests.backends.chat_dialects import first_enum
 from tests.backends.compliance import Asked, Dialect, Play
-from tests.backends.stand_in import StandIn, answer
+from tests.backends.stand_in import HASTE, ONCE, StandIn, answer
 
 MODEL = "gpt-oss:20b"
 CREATED = "2026-08-21T10:00:00.000000Z"
@@ -92,9 +93,13 @@ class OllamaDialect:
     context = 16_384
     thinks = True
     calls = True
+    chooses = True
 
     def backend(self, endpoint: Endpoint) -> LocalModelBackend:
-        return OllamaBackend(fixed(endpoint), model=MODEL, pauses=())
+        return OllamaBackend(fixed(endpoint), model=MODEL, patience=HASTE)
+
+    def allowed(self, asked: Asked) -> object:
+        return first_enum(asked.body["format"])
 
     def question(self, asked: Asked) -> bytes | None:
         match asked.method, asked.path:
@@ -144,7 +149,7 @@ def _is_whole(text: str) -> bool:
 def backend(there: StandIn, **options: object) -> OllamaBackend:
     """Return the adapter for a stand-in, its call ids counted, without pauses between tries."""
     numbers = count(1)
-    given: dict[str, object] = {"model": MODEL, "pauses": (0.0,), **options}
+    given: dict[str, object] = {"model": MODEL, "patience": ONCE, **options}
     return OllamaBackend(
         fixed(there.endpoint),
         call_ids=lambda: f"call_{next(numbers)}",

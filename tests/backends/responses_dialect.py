@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from acp_agent.backends.endpoint import Endpoint, fixed
-from acp_agent.backends.openai_responses import OpenAIResponses
-from tests.backends.chat_dialects import HASTE, STREAM, halves
+from acp_agent.backends.openai_model import OpenAIModel
+from acp_agent.backends.openai_responses import openai_responses
+from tests.backends.chat_dialects import STREAM, halves
 from tests.backends.compliance import Asked, Play
-from tests.backends.stand_in import OVERFLOW, WRONG_KEY, chunk
+from tests.backends.stand_in import HASTE, OVERFLOW, WRONG_KEY, chunk
 from tests.backends.stand_in import answer as response
 
 Json = dict[str, Any]
@@ -38,9 +39,13 @@ class ResponsesDialect:
     context: int = 4096
     thinks: bool = True
     calls: bool = True
+    chooses: bool = False
 
-    def backend(self, endpoint: Endpoint) -> OpenAIResponses:
-        return OpenAIResponses(fixed(endpoint), model=self.model, patience=HASTE)
+    def backend(self, endpoint: Endpoint) -> OpenAIModel:
+        return openai_responses(fixed(endpoint), model=self.model, patience=HASTE)
+
+    def allowed(self, asked: Asked) -> object:
+        return None
 
     def question(self, asked: Asked) -> bytes | None:
         if asked.path == "/v1/responses":

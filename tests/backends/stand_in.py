@@ -10,7 +10,11 @@ from dataclasses import dataclass, field
 import anyio
 from anyio.abc import SocketAttribute, SocketStream
 
+from acp_agent.backends.api import Patience
 from acp_agent.backends.endpoint import Endpoint
+
+HASTE = Patience(pauses=(0.001, 0.001, 0.001), poll=0.001, longest=0.002)
+ONCE = Patience(pauses=(0.0,), poll=0.0)
 
 LOADING = {"error": {"message": "Loading model", "type": "unavailable_error", "code": 503}}
 WRONG_KEY = {"error": {"message": "Invalid API Key", "type": "authentication_error", "code": 401}}

@@ -36,7 +36,10 @@ pytestmark = pytest.mark.anyio
 
 INSTALLED = importlib.util.find_spec(PACKAGE) is not None
 HI = ModelRequest([UserMessage("hi")])
-SCHEMA = {"type": "object", "properties": {"decision": {"enum": ["inline", "delegate"]}}}
+SCHEMA = {
+    "type": "object",
+    "properties": {"decision": {"type": "string", "enum": ["inline", "delegate"]}},
+}
 
 
 def model(sdk: FakeSdk) -> AppleFm:

@@ -12,8 +12,9 @@ import pytest
 
 from acp_agent.backends import http
 from acp_agent.backends.endpoint import Endpoint, Locate, fixed
-from acp_agent.backends.openai_chat import OpenAIChat
-from acp_agent.backends.openai_responses import OpenAIResponses
+from acp_agent.backends.openai_chat import openai_chat
+from acp_agent.backends.openai_responses import openai_responses
+from acp_agent.backends.profiles import LLAMA_CPP
 from acp_agent.conversation import (
     Entry,
     ModelRequest,
@@ -38,7 +39,7 @@ from tests.engine.waiting import until
 pytestmark = pytest.mark.anyio
 
 Make = Callable[[Locate], LocalModelBackend]
-each = pytest.mark.parametrize("make", [OpenAIChat, OpenAIResponses])
+each = pytest.mark.parametrize("make", [openai_chat, openai_responses])
 LIST_FILES = ToolSpec(
     "list_files",
     "List files.",
@@ -143,13 +144,20 @@ async def test_a_prompt_larger_than_the_context_is_told_apart(engine: Endpoint, 
     assert caught.value.prompt_tokens > 2000
 
 
-async def test_a_choice_is_one_of_its_values(engine: Endpoint) -> None:
+async def test_a_choice_keeps_to_its_schema_and_needs_no_more_than_its_room(
+    engine: Endpoint,
+) -> None:
     schema = {
         "type": "object",
-        "properties": {"decision": {"enum": ["inline", "delegate"]}},
-        "required": ["decision"],
+        "properties": {
+            "decision": {"type": "string", "enum": ["inline", "delegate"]},
+            "reason": {"type": "string", "minLength": 30, "maxLength": 30},
+        },
+        "required": ["decision", "reason"],
         "additionalProperties": False,
     }
+    model = openai_chat(fixed(engine), profile=LLAMA_CPP)
     with anyio.fail_after(30):
-        found = await OpenAIChat(fixed(engine)).choose(asking("hello", limit=60), schema)
+        found = await model.choose(asking("Write a parser.", limit=30 + 50), schema)
     assert found["decision"] in ("inline", "delegate")
+    assert (sorted(found), len(found["reason"])) == (["decision", "reason"], 30)

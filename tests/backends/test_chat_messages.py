@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from acp_agent.backends.chat_messages import chat_messages
+from acp_agent.backends.chat_messages import chat_messages, chat_tools
 from acp_agent.backends.profiles import FM_SERVE, FOUNDATION_BRIDGE, OPENAI
 from acp_agent.backends.responses_wire import responses_body
 from acp_agent.conversation import (
@@ -121,6 +121,11 @@ def test_arguments_that_are_no_object_become_one() -> None:
         "name": "python",
         "arguments": '{"input": "print(1)"}',
     }
+
+
+def test_a_tool_without_a_description_has_its_name_for_one_as_macos_insists() -> None:
+    [tool] = chat_tools([ToolSpec("browser.search", "", {"type": "object"})])
+    assert tool["function"]["description"] == "browser.search"
 
 
 def test_a_cut_answer_is_said_again_as_far_as_it_came() -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from acp_agent.backends.api import LONGEST_LINE, Patience
 from acp_agent.backends.endpoint import Endpoint, Locate, fixed
-from acp_agent.backends.openai_chat import OpenAIChat
-from acp_agent.backends.openai_server import LONGEST_LINE, Patience
+from acp_agent.backends.openai_chat import openai_chat
 from acp_agent.backends.profiles import APFEL, FM_SERVE, FOUNDATION_BRIDGE
 from acp_agent.conversation import Call, ModelRequest, UserMessage
 from acp_agent.errors import (
-    EngineFailed,
     EngineMismatch,
     EngineUnavailable,
 )
@@ -26,14 +25,17 @@ from tests.backends.chat_asking import (
     only_text,
     text,
 )
-from tests.backends.chat_dialects import HASTE, error
-from tests.backends.stand_in import LOADING, answer, stand_in
+from tests.backends.chat_dialects import error
+from tests.backends.stand_in import HASTE, LOADING, answer, stand_in
 
 pytestmark = pytest.mark.anyio
 
 SCHEMA = {
     "type": "object",
-    "properties": {"decision": {"enum": ["inline", "delegate"]}, "reason": {"type": "string"}},
+    "properties": {
+        "decision": {"type": "string", "enum": ["inline", "delegate"]},
+        "reason": {"type": "string"},
+    },
     "required": ["decision", "reason"],
 }
 
@@ -88,41 +90,35 @@ async def test_the_bridge_chooses_among_candidates() -> None:
     assert there.bodies[0]["route"] == {"candidates": ["inline", "delegate"]}
 
 
-@pytest.mark.parametrize(
-    ("reply", "words"),
-    [
-        ("I would delegate.", "which is no object"),
-        ("{oops}", "which is no object"),
-        ('{"decision": "maybe", "reason": ""}', "chose 'maybe' of inline, delegate"),
-        ('{"reason": ""}', "chose None"),
-        ('{"decision": "inline"}', "has no 'reason'"),
-    ],
-)
-async def test_an_answer_that_is_no_choice_is_a_failure(reply: str, words: str) -> None:
-    async with stand_in(text(reply)) as there:
-        with pytest.raises(EngineFailed, match=words):
-            await backend(there, FM_SERVE).choose(REQUEST, SCHEMA)
-
-
-async def test_a_choice_that_was_cut_says_so() -> None:
-    async with stand_in(text('{"decision": "del', finish="length")) as there:
-        with pytest.raises(EngineFailed, match="cut at 140 tokens; allow it more"):
-            await backend(there).choose(REQUEST, SCHEMA)
-
-
-async def test_a_schema_that_refers_to_itself_never_reaches_the_server() -> None:
-    cyclic = {"$ref": "#/$defs/a", "$defs": {"a": {"properties": {"next": {"$ref": "#/$defs/a"}}}}}
-    async with stand_in(text("{}")) as there:
-        with pytest.raises(ValueError, match="refers to itself"):
-            await backend(there, FM_SERVE).choose(REQUEST, cyclic)
-        assert there.bodies == []
-
-
 # ---------------------------------------------------------------- availability
 
 
 def models(*ids: str) -> bytes:
     return answer(200, {"object": "list", "data": [{"id": name} for name in ids]})
+
+
+@pytest.mark.parametrize(
+    ("health", "found"),
+    [
+        (
+            {"status": "degraded", "model_available": False, "version": "1.0.0"},
+            Availability("unavailable", "the server says that its model is degraded"),
+        ),
+        (
+            {"ready": False, "unavailableReason": "apple_intelligence_disabled", "message": "Off."},
+            Availability("unavailable", "apple_intelligence_disabled: Off."),
+        ),
+        (
+            {"ready": False, "unavailableReason": "model_not_ready", "message": "Wait."},
+            Availability("loading", "the server is loading its model"),
+        ),
+    ],
+)
+async def test_a_bridge_without_its_model_says_why(
+    health: dict[str, object], found: Availability
+) -> None:
+    async with stand_in(answer(200, health)) as there:
+        assert await backend(there, FOUNDATION_BRIDGE).is_available() == found
 
 
 async def test_a_model_that_the_server_lacks_is_named_with_those_it_has() -> None:
@@ -134,21 +130,21 @@ async def test_a_model_that_the_server_lacks_is_named_with_those_it_has() -> Non
 
 async def test_without_a_model_the_first_of_the_server_answers() -> None:
     async with stand_in(models("a", "b"), text("ho")) as there:
-        await OpenAIChat(fixed(there.endpoint)).complete(REQUEST)
+        await openai_chat(fixed(there.endpoint)).complete(REQUEST)
     assert there.bodies[-1]["model"] == "a"
 
 
 async def test_a_server_that_loads_is_waited_for_before_its_models_are_known() -> None:
     loading = answer(503, LOADING)
     async with stand_in(loading, loading, models("a"), text("ho")) as there:
-        chat = OpenAIChat(fixed(there.endpoint), patience=HASTE)
+        chat = openai_chat(fixed(there.endpoint), patience=HASTE)
         assert only_text(await chat.complete(REQUEST)) == "ho"
 
 
 async def test_a_server_that_loads_for_too_long_is_given_up() -> None:
     async with stand_in(answer(503, LOADING)) as there:
         hurry = Patience(pauses=(), loading=0.0)
-        chat = OpenAIChat(fixed(there.endpoint), model="m", patience=hurry)
+        chat = openai_chat(fixed(there.endpoint), model="m", patience=hurry)
         with pytest.raises(EngineUnavailable, match="Loading model"):
             await chat.complete(REQUEST)
         assert await chat.is_available() == Availability(
@@ -159,7 +155,7 @@ async def test_a_server_that_loads_for_too_long_is_given_up() -> None:
 async def test_a_server_without_models_is_unavailable() -> None:
     async with stand_in(models()) as there:
         with pytest.raises(EngineUnavailable, match="no model"):
-            await OpenAIChat(fixed(there.endpoint)).complete(REQUEST)
+            await openai_chat(fixed(there.endpoint)).complete(REQUEST)
 
 
 async def test_green_health_with_a_failing_model_is_told_by_the_answer() -> None:
@@ -170,7 +166,7 @@ async def test_green_health_with_a_failing_model_is_told_by_the_answer() -> None
 
 async def test_ollama_on_apfels_port_is_not_taken_for_it() -> None:
     async with stand_in(error(404, "no /health"), models("llama3:8b")) as there:
-        apfel = OpenAIChat(fixed(there.endpoint), profile=APFEL)
+        apfel = openai_chat(fixed(there.endpoint), profile=APFEL)
         assert await apfel.is_available() == Availability(
             "unavailable", "unknown model 'apple-foundationmodel'; known: llama3:8b"
         )
@@ -188,7 +184,7 @@ def moving(*endpoints: Endpoint) -> Locate:
 async def test_a_server_that_moved_is_found_again() -> None:
     async with stand_in(text("ho")) as there:
         gone = Endpoint("http://127.0.0.1:9")
-        moved = OpenAIChat(moving(gone, there.endpoint), model="m", patience=HASTE)
+        moved = openai_chat(moving(gone, there.endpoint), model="m", patience=HASTE)
         assert only_text(await moved.complete(REQUEST)) == "ho"
 
 
@@ -197,7 +193,7 @@ async def test_a_server_with_a_new_key_is_asked_with_it() -> None:
     async with stand_in(refused, text("ho")) as there:
         url = there.endpoint.url
         keys = moving(Endpoint(url, "old"), Endpoint(url, "new"))
-        assert only_text(await OpenAIChat(keys, model="m").complete(REQUEST)) == "ho"
+        assert only_text(await openai_chat(keys, model="m").complete(REQUEST)) == "ho"
         assert "authorization: Bearer new" in there.asked[1]
 
 

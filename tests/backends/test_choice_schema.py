@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from acp_agent.backends.choice_schema import Choice, read_choice
+from acp_agent.errors import EngineFailed
 
 
 def test_references_are_written_out_and_titles_of_free_strings_left_out() -> None:
@@ -30,6 +31,24 @@ def test_references_are_written_out_and_titles_of_free_strings_left_out() -> Non
             "again": {"type": "array", "items": where},
         },
     }
+
+
+def test_a_choice_of_strings_gets_its_type_which_apfel_would_miss() -> None:
+    schema: dict[str, Any] = {"properties": {"a": {"enum": ["x", "y"]}, "b": {"enum": [1, 2]}}}
+    assert Choice(schema).schema == {
+        "properties": {"a": {"type": "string", "enum": ["x", "y"]}, "b": {"enum": [1, 2]}}
+    }
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": "x", "b": "z"}', '{"a": "z"}', '{"b": "x"}', '{"a": null, "b": "x"}']
+)
+def test_each_property_has_one_of_its_values_and_none_that_is_required_lacks(text: str) -> None:
+    one_of = {"enum": ["x", "y"]}
+    choice = Choice({"properties": {"a": one_of, "b": one_of}, "required": ["a"]})
+    assert read_choice(choice, '{"a": "x"}') == {"a": "x"}
+    with pytest.raises(EngineFailed, match=r"the model chose .* of x, y"):
+        read_choice(choice, text)
 
 
 @pytest.mark.parametrize(

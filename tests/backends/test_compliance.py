@@ -1,6 +1,6 @@
-"""What every backend does, whichever server it speaks to.
+"""What every backend does, whichever server it speaks to: answers.
 
-A backend joins by its dialect: add it to `DIALECTS`.
+test_compliance_choices.py and test_compliance_patience.py go on.
 """
 
 from __future__ import annotations
@@ -10,68 +10,37 @@ from typing import Literal
 import anyio
 import pytest
 
-from acp_agent.backends.endpoint import Endpoint
-from acp_agent.conversation import Call, ModelRequest, ModelStep, ToolSpec, UserMessage
+from acp_agent.conversation import Call, ModelStep
 from acp_agent.errors import (
     BackendError,
     ContextOverflow,
     EngineFailed,
     EngineMismatch,
     EngineUnauthorized,
-    EngineUnavailable,
     StreamDropped,
 )
 from acp_agent.ports import (
     Availability,
     CallOpened,
-    LocalModelBackend,
-    ModelEvent,
     ModelInfo,
     StepEnded,
     TextPart,
     ThoughtPart,
 )
-from tests.backends.chat_dialects import CHAT_DIALECTS
 from tests.backends.compliance import HTML, Dialect, Play, bench
-from tests.backends.ollama_dialect import OLLAMA_DIALECTS
-from tests.backends.responses_dialect import RESPONSES_DIALECTS
-from tests.backends.vllm_dialect import VLLM_DIALECTS
+from tests.backends.dialects import (
+    CALL,
+    HELLO,
+    REQUEST,
+    WITH_TOOL,
+    answer,
+    calling,
+    every,
+    text_of,
+    thinking,
+)
 
 pytestmark = pytest.mark.anyio
-
-DIALECTS: tuple[Dialect, ...] = (
-    *CHAT_DIALECTS,
-    *RESPONSES_DIALECTS,
-    *OLLAMA_DIALECTS,
-    *VLLM_DIALECTS,
-)
-every = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda d: d.name)
-thinking = pytest.mark.parametrize(
-    "dialect", [d for d in DIALECTS if d.thinks], ids=lambda d: d.name
-)
-calling = pytest.mark.parametrize("dialect", [d for d in DIALECTS if d.calls], ids=lambda d: d.name)
-
-READ_FILE = ToolSpec(
-    "read_file",
-    "Read a file.",
-    {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]},
-)
-REQUEST = ModelRequest([UserMessage("hello")])
-WITH_TOOL = ModelRequest([UserMessage("read a.py")], tools=(READ_FILE,))
-HELLO = Play(text=("Hello", " there"))
-CALL = Play(call=("read_file", '{"path": "a.py"}'))
-
-
-async def answer(
-    backend: LocalModelBackend, request: ModelRequest = REQUEST
-) -> tuple[list[ModelEvent], ModelStep]:
-    with anyio.fail_after(10):
-        async with backend.stream(request) as stream:
-            return [event async for event in stream], stream.step()
-
-
-def text_of(events: list[ModelEvent]) -> str:
-    return "".join(event.text for event in events if isinstance(event, TextPart))
 
 
 def said(step: ModelStep, channel: str = "final") -> list[str]:
@@ -221,17 +190,6 @@ async def test_a_slow_first_byte_is_waited_for(dialect: Dialect) -> None:
                 there.go.set()
     assert found == ["Hello"]
     assert len(there.answers) == 1
-
-
-@every
-async def test_a_server_that_is_gone_is_unavailable(dialect: Dialect) -> None:
-    backend = dialect.backend(Endpoint("http://127.0.0.1:9"))
-    found = await backend.is_available()
-    assert (found.state, "http://127.0.0.1:9" in found.reason) == ("unavailable", True)
-    with pytest.raises(EngineUnavailable, match=r"http://127\.0\.0\.1:9"):
-        await answer(backend)
-    with pytest.raises(EngineUnavailable):
-        await backend.list_models()
 
 
 @every

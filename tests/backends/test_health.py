@@ -48,6 +48,11 @@ FIELDS = st.dictionaries(
         (200, {"status": "ok", "model_available": "maybe"}, "unavailable"),
         (500, {"status": "ok"}, "unavailable"),
         (500, {"error": "boom"}, Availability("unavailable", "boom")),
+        (
+            200,
+            {"status": "model_unavailable", "model_available": False},  # apfel
+            Availability("unavailable", "the server says that its model is model_unavailable"),
+        ),
         (404, {"error": {"message": "Not found: GET /health"}}, None),
         (200, {"error": "Unexpected endpoint or method. (GET /health)"}, None),
         (200, [], None),

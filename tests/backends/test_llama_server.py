@@ -308,7 +308,7 @@ async def test_models_are_listed_with_their_context() -> None:
 
 
 async def test_a_server_without_models_or_props_is_not_llama_cpp() -> None:
-    async with stand_in(answer(200, [])) as there:
+    async with stand_in(answer(200, {})) as there:
         engine = LlamaServer(fixed(there.endpoint))
         with pytest.raises(EngineMismatch, match="lists no models"):
             await engine.list_models()

@@ -16,7 +16,6 @@ from acp_agent.errors import (
 )
 from acp_agent.ports import (
     CallOpened,
-    EngineLoading,
     StepEnded,
     TextPart,
     ThoughtPart,
@@ -33,8 +32,7 @@ from tests.backends.chat_asking import (
     only_text,
     text,
 )
-from tests.backends.chat_dialects import error
-from tests.backends.stand_in import LOADING, answer, events, stand_in
+from tests.backends.stand_in import answer, events, stand_in
 
 pytestmark = pytest.mark.anyio
 
@@ -125,6 +123,12 @@ async def test_a_guardrail_before_the_first_word_is_a_failure_that_says_so() -> 
         await ask([events(GUARDRAIL)], profile=FM_SERVE)
 
 
+async def test_a_refusal_is_the_answer() -> None:
+    deltas = (chunk({"role": "assistant"}), chunk({"refusal": "I cannot."}))
+    _, step, _ = await ask([events(*deltas, chunk({}, "content_filter"), DONE)])
+    assert step == ModelStep((Message("final", "I cannot."),))
+
+
 async def test_another_error_in_mid_answer_is_a_failure_in_the_servers_words() -> None:
     async with stand_in(
         events(chunk({"content": "Some"}), {"error": {"message": "boom"}})
@@ -143,46 +147,12 @@ async def test_an_overflow_in_mid_answer_is_one() -> None:
     assert caught.value.context_size == 4096
 
 
-@pytest.mark.parametrize(
-    "words",
-    ["An unsupported generation guide was used.", "The model produced output that does not match"],
-)
-async def test_a_servers_500_is_not_tried_again(words: str) -> None:
-    async with stand_in(error(500, words), text("late")) as there:
-        with pytest.raises(EngineFailed, match=words):
-            await backend(there).complete(REQUEST)
-        assert len(there.bodies) == 1
-
-
-@pytest.mark.parametrize("status", [429, 503])
-async def test_a_busy_server_is_asked_again(status: int) -> None:
-    _, step, bodies = await ask([error(status, "busy"), error(status, "busy"), text("ho")])
-    assert only_text(step) == "ho"
-    assert len(bodies) == 3
-
-
-async def test_a_server_that_stays_busy_is_given_up() -> None:
-    async with stand_in(error(429, "try later")) as there:
-        with pytest.raises(EngineFailed, match="try later"):
-            await backend(there).complete(REQUEST)
-        assert len(there.bodies) == 4
-
-
 async def test_a_model_that_is_not_there_is_not_asked_again() -> None:
     body = {"error": "apple_fm_not_ready", "message": "off", "unavailableReason": "disabled"}
     async with stand_in(answer(503, body)) as there:
         with pytest.raises(EngineUnavailable, match="off"):
             await backend(there, FOUNDATION_BRIDGE).complete(REQUEST)
         assert len(there.bodies) == 1
-
-
-async def test_a_server_that_loads_is_waited_for_and_the_user_told_once() -> None:
-    found, *_ = await ask([answer(503, LOADING)] * 5 + [text("ho")])
-    assert found == [
-        EngineLoading("the server is loading its model"),
-        TextPart(0, "ho"),
-        StepEnded("stop"),
-    ]
 
 
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning", "reasoning_text"])

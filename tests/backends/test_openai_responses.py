@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from acp_agent.backends.endpoint import fixed
-from acp_agent.backends.openai_responses import OpenAIResponses
+from acp_agent.backends.openai_responses import openai_responses
 from acp_agent.conversation import Call, Message, ModelRequest, ModelStep, ToolSpec, UserMessage
 from acp_agent.errors import (
     BackendError,
@@ -17,9 +17,8 @@ from acp_agent.errors import (
     StreamDropped,
 )
 from acp_agent.ports import CallOpened, ModelEvent, StepEnded, TextPart, ThoughtPart, Timings
-from tests.backends.chat_dialects import HASTE
 from tests.backends.compliance import HTML
-from tests.backends.stand_in import answer, events, stand_in
+from tests.backends.stand_in import HASTE, answer, events, stand_in
 
 pytestmark = pytest.mark.anyio
 
@@ -46,7 +45,7 @@ async def ask(reply: bytes) -> tuple[list[ModelEvent], ModelStep]:
     found: list[ModelEvent] = []
     failure: BackendError | None = None
     async with stand_in(reply) as there:
-        backend = OpenAIResponses(fixed(there.endpoint), model="m", patience=HASTE)
+        backend = openai_responses(fixed(there.endpoint), model="m", patience=HASTE)
         async with backend.stream(REQUEST) as answering:
             try:
                 found = [item async for item in answering]

@@ -16,8 +16,9 @@ import pytest
 
 from acp_agent.backends import http
 from acp_agent.backends.endpoint import Endpoint, fixed
-from acp_agent.backends.openai_chat import OpenAIChat
-from acp_agent.backends.profiles import LLAMA_CPP
+from acp_agent.backends.openai_chat import openai_chat
+from acp_agent.backends.openai_model import OpenAIModel
+from acp_agent.backends.profiles import OUR_ENGINE
 from acp_agent.conversation import Entry, ModelRequest, ModelStep, UserMessage
 from acp_agent.engine import smollm2 as packaged
 from acp_agent.engine.home import EngineSpec
@@ -77,8 +78,8 @@ async def _launched(model: Path) -> tuple[Endpoint, int]:
         return endpoint, launcher.engine.pid
 
 
-def chat(engine: Endpoint) -> OpenAIChat:
-    return OpenAIChat(fixed(engine), profile=LLAMA_CPP)
+def chat(engine: Endpoint) -> OpenAIModel:
+    return openai_chat(fixed(engine), profile=OUR_ENGINE)
 
 
 def asking(*entries: str | Entry, limit: int = 60) -> ModelRequest:
@@ -91,7 +92,7 @@ def asking(*entries: str | Entry, limit: int = 60) -> ModelRequest:
 
 
 async def answer(
-    backend: OpenAIChat, request: ModelRequest
+    backend: OpenAIModel, request: ModelRequest
 ) -> tuple[list[ModelEvent], StepEnded, ModelStep]:
     with anyio.fail_after(60):
         async with backend.stream(request) as stream:
@@ -103,7 +104,7 @@ async def answer(
 async def test_the_engine_says_what_it_has(small: Endpoint) -> None:
     backend = chat(small)
     assert await backend.is_available() == Availability("ready")
-    assert (backend.name, await backend.context_size()) == ("llama_cpp", packaged.CONTEXT)
+    assert (backend.name, await backend.context_size()) == ("llamacpp", packaged.CONTEXT)
     [model] = await backend.list_models()
     assert model.id == Path(packaged.FILE_NAME).stem
 
@@ -210,10 +211,10 @@ async def test_the_wrong_key_is_no_errand_for_the_user(small: Endpoint) -> None:
 
 
 @asynccontextmanager
-async def launched(model: Path) -> AsyncGenerator[tuple[Launcher, OpenAIChat]]:
+async def launched(model: Path) -> AsyncGenerator[tuple[Launcher, OpenAIModel]]:
     """Give an engine that may be killed, unlike the one that others use: its context differs."""
     async with Launcher(SPEC(model, context=2048), keepalive=0.1) as launcher:
-        yield launcher, OpenAIChat(launcher.locate, profile=LLAMA_CPP)
+        yield launcher, openai_chat(launcher.locate, profile=OUR_ENGINE)
 
 
 def kill(launcher: Launcher) -> None:
@@ -253,7 +254,7 @@ async def test_an_engine_that_ends_under_a_request_is_looked_for_again() -> None
         async def locate() -> Endpoint:
             return endpoints.pop(0)
 
-        backend = OpenAIChat(locate, model="m", profile=LLAMA_CPP, patience=HASTE)
+        backend = openai_chat(locate, model="m", profile=OUR_ENGINE, patience=HASTE)
         assert only_text(await backend.complete(asking("hi"))) == "ho"
     assert endpoints == []
 
@@ -263,7 +264,7 @@ async def test_an_engine_that_ends_under_a_request_is_looked_for_again() -> None
 )
 async def test_no_failure_sends_the_user_to_an_address_or_a_key(reply: bytes) -> None:
     async with stand_in(reply) as there:
-        backend = OpenAIChat(fixed(there.endpoint), model="m", profile=LLAMA_CPP, patience=HASTE)
+        backend = openai_chat(fixed(there.endpoint), model="m", profile=OUR_ENGINE, patience=HASTE)
         with pytest.raises(BackendError) as caught:
             await backend.complete(asking("hi"))
     assert str(caught.value).endswith(f"; {ASK_AGAIN}")

@@ -15,7 +15,7 @@ from acp_agent.harmony.model import HarmonyModel
 from acp_agent.harmony.vocab import load_vocabulary
 from acp_agent.ports import LocalModelBackend
 from tests.backends.compliance import Asked, Dialect, Play
-from tests.backends.stand_in import answer, chunk, events
+from tests.backends.stand_in import HASTE, answer, chunk, events
 
 MODEL = "openai/gpt-oss-120b"
 CONTEXT = 131_072
@@ -91,9 +91,13 @@ class VllmDialect:
     context = CONTEXT
     thinks = True
     calls = True
+    chooses = False
 
     def backend(self, endpoint: Endpoint) -> LocalModelBackend:
-        return HarmonyModel(VllmServer(fixed(endpoint), model=MODEL, pauses=()))
+        return HarmonyModel(VllmServer(fixed(endpoint), model=MODEL, patience=HASTE))
+
+    def allowed(self, asked: Asked) -> object:
+        return None
 
     def question(self, asked: Asked) -> bytes | None:
         match asked.method, asked.path:
