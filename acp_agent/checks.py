@@ -29,7 +29,7 @@ def check(settings: Settings, variables: Mapping[str, str], *, packaged: bool) -
     if selects_provider(settings):
         _check_selector(settings.model, variables)
     if settings.model_120b:
-        _check_model("model_120b", settings.model_120b, variables)
+        _check_larger(settings.model_120b, variables)
     session_options(settings, variables, packaged=packaged)
     small = fm_backend(settings, variables, packaged=packaged)
     if small:
@@ -39,7 +39,10 @@ def check(settings: Settings, variables: Mapping[str, str], *, packaged: bool) -
 
 def _check_small(settings: Settings, small: str, variables: Mapping[str, str]) -> None:
     if settings.fm_backend and small != SMOLLM2:
-        _check_model("fm_backend", small, variables)
+        from acp_agent.engine.small import Gguf, parse_small
+
+        if not isinstance(parse_small(small), Gguf):
+            _check_selector(small, variables, "fm.backend: ")
     elif small == BRIDGE:
         _check_address("FM_BRIDGE_URL", variables["FM_BRIDGE_URL"])
 
@@ -52,28 +55,27 @@ def _check_rubric(settings: Settings) -> None:
         load_rubric(rubric)
 
 
-def _check_model(setting: str, model: str, variables: Mapping[str, str]) -> None:
-    if names_file(model):
-        if not user_path(model).is_file():
-            raise ConfigError(f"{setting}: there is no file {model!r}")
-        return
-    try:
-        _check_selector(model, variables)
-    except ConfigError as error:
-        raise ConfigError(f"{setting}: {error}") from None
+def _check_larger(model: str, variables: Mapping[str, str]) -> None:
+    if not names_file(model):
+        _check_selector(model, variables, "model_120b: ")
+    elif not user_path(model).is_file():
+        raise ConfigError(f"model_120b: there is no file {model!r}")
 
 
-def _check_selector(text: str, variables: Mapping[str, str]) -> None:
+def _check_selector(text: str, variables: Mapping[str, str], setting: str = "") -> None:
     from acp_agent.backends.select import PROVIDERS, make_backend, parse_selector
 
-    selector = parse_selector(text)
-    provider = PROVIDERS[selector.provider]
-    url = variables.get(provider.url_variable) or provider.url
-    if url:
-        # The backend would bring its HTTP client along: 50 ms before the first answer.
-        _check_address(selector.provider, url, variables.get(provider.key_variable, ""))
-    else:
-        make_backend(selector, variables)
+    try:
+        selector = parse_selector(text)
+        provider = PROVIDERS[selector.provider]
+        url = variables.get(provider.url_variable) or provider.url
+        if url:
+            # The backend would bring its HTTP client along: 50 ms before the first answer.
+            _check_address(selector.provider, url, variables.get(provider.key_variable, ""))
+        else:
+            make_backend(selector, variables)
+    except ConfigError as error:
+        raise ConfigError(f"{setting}{error}") from None
 
 
 def _check_address(name: str, url: str, key: str = "") -> None:

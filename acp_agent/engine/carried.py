@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 PAUSE = 0.1  # seconds between tries for the lock
 STALLED = 120.0  # seconds
 BLOCK = 1 << 20
-OTHERWISE = "or name another small model (fm.backend)"
+OTHERWISE = "name another small model (fm.backend)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +68,14 @@ async def fetch(
     try:
         return await _fetch(carried, directory or models_dir(), python, stalled)
     except PipFailed as error:
-        raise EngineUnavailable(f"cannot fetch {carried.name}: {error}; {OTHERWISE}") from None
+        raise EngineUnavailable(
+            f"cannot fetch {carried.name}: {error}; you can {OTHERWISE}"
+        ) from None
     except OSError as error:
         reason = f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
         raise EngineUnavailable(
             f"cannot store {carried.name}: {reason}; mend that, point XDG_DATA_HOME elsewhere,"
-            f" {OTHERWISE}"
+            f" or {OTHERWISE}"
         ) from None
 
 

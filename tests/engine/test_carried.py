@@ -49,7 +49,7 @@ async def refusal(carried: Carried, models: Path, *, python: str = sys.executabl
     assert not models.is_dir() or files(models) == set()
     words = str(caught.value)
     assert "\n" not in words
-    assert words.endswith("or name another small model (fm.backend)")
+    assert words.endswith("name another small model (fm.backend)")
     return words
 
 

