@@ -11,7 +11,7 @@ from acp_agent.agent.permissions import Permissions
 from acp_agent.agent.session import Session
 from acp_agent.agent.turn import Limits
 from acp_agent.config import Settings, rubric_file
-from acp_agent.engine import smollm2
+from acp_agent.engine.at_hand import small_model
 from acp_agent.engine.locate import weights
 from acp_agent.harmony.prompts import environment_note, instructions
 from acp_agent.harmony.vocab import load_vocabulary
@@ -70,7 +70,7 @@ def make_fm(
     settings: Settings, variables: Mapping[str, str], engines: Engines, voices: Voices
 ) -> Fm | None:
     """Return what mode `fm` takes; None where it is not on offer."""
-    named = fm_backend(settings, variables, packaged=smollm2.installed() is not None)
+    named = fm_backend(settings, variables, small_model())
     if not named:
         return None
     # Whoever asked for the demo gets it without a network too.

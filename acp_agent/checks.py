@@ -15,8 +15,8 @@ from acp_agent.offer import BRIDGE, SMOLLM2, fm_backend, names_file, session_opt
 from acp_agent.paths import user_path
 
 
-def check(settings: Settings, variables: Mapping[str, str], *, packaged: bool) -> None:
-    """Return if serving can begin.
+def check(settings: Settings, variables: Mapping[str, str], at_hand: str) -> None:
+    """Return if serving can begin; `at_hand` is the small model that the machine has already.
 
     Raises:
         ConfigError: It cannot; the text names the setting, or file and line.
@@ -30,8 +30,8 @@ def check(settings: Settings, variables: Mapping[str, str], *, packaged: bool) -
         _check_selector(settings.model, variables)
     if settings.model_120b:
         _check_larger(settings.model_120b, variables)
-    session_options(settings, variables, packaged=packaged)
-    small = fm_backend(settings, variables, packaged=packaged)
+    session_options(settings, variables, at_hand)
+    small = fm_backend(settings, variables, at_hand)
     if small:
         _check_small(settings, small, variables)
         _check_rubric(settings)

@@ -39,15 +39,15 @@ def run(argv: Sequence[str]) -> int:
 def serve(settings: Settings) -> int:
     """Speak ACP on stdin and stdout until the client leaves."""
     from acp_agent.checks import check
-    from acp_agent.engine import smollm2
+    from acp_agent.engine.at_hand import small_model
     from acp_agent.offer import session_options
     from acp_agent.protocol.agent import Agent
     from acp_agent.protocol.opening import serve_opening
     from acp_agent.protocol.stdio import claim
 
-    packaged = smollm2.installed() is not None
-    check(settings, os.environ, packaged=packaged)
-    agent = Agent(lambda: session_options(settings, os.environ, packaged=packaged), __version__)
+    at_hand = small_model()
+    check(settings, os.environ, at_hand)
+    agent = Agent(lambda: session_options(settings, os.environ, at_hand), __version__)
     opened = serve_opening(agent, claim())
     if opened is None:
         return 0
@@ -110,10 +110,10 @@ def _dispatch(args: argparse.Namespace) -> int:
     match args.verb:
         case "run":
             from acp_agent.checks import check
-            from acp_agent.engine import smollm2
+            from acp_agent.engine.at_hand import small_model
             from acp_agent.verbs.run import run_prompt
 
-            check(settings, os.environ, packaged=smollm2.installed() is not None)
+            check(settings, os.environ, small_model())
             return run_prompt(settings, flags, args.prompt, cwd=args.cwd, as_json=args.json)
         case "demo":
             from acp_agent.verbs.demo import run_demo

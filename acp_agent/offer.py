@@ -33,10 +33,10 @@ class Model(NamedTuple):
     settings: Settings
 
 
-def fm_backend(settings: Settings, variables: Mapping[str, str], *, packaged: bool) -> str:
+def fm_backend(settings: Settings, variables: Mapping[str, str], at_hand: str) -> str:
     """Return what answers as FM: a selector, a GGUF file, or `smollm2`; "" without mode `fm`.
 
-    `packaged` says that the weights of SmolLM2 are installed.
+    `at_hand` is the small model that the machine has already, "" without any.
     """
     if settings.fm_backend:
         return settings.fm_backend
@@ -44,7 +44,7 @@ def fm_backend(settings: Settings, variables: Mapping[str, str], *, packaged: bo
         return SMOLLM2
     if variables.get("FM_BRIDGE_URL"):
         return BRIDGE
-    return SMOLLM2 if packaged or settings.mode == "fm" else ""
+    return at_hand or (SMOLLM2 if settings.mode == "fm" else "")
 
 
 def models(settings: Settings) -> tuple[Model, ...]:
@@ -62,7 +62,7 @@ def model_of(settings: Settings, model_id: str) -> Settings:
 
 
 def session_options(
-    settings: Settings, variables: Mapping[str, str], *, packaged: bool
+    settings: Settings, variables: Mapping[str, str], at_hand: str
 ) -> SessionOptions:
     """Return a new session's options.
 
@@ -72,7 +72,7 @@ def session_options(
     """
     offered = models(settings)
     names = {model.mode for model in offered}
-    if fm_backend(settings, variables, packaged=packaged):
+    if fm_backend(settings, variables, at_hand):
         names.add("fm")
     modes = tuple(mode for mode in MODES if mode.value in names)
     if settings.mode and settings.mode not in names:

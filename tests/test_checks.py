@@ -14,7 +14,7 @@ from acp_agent.errors import ConfigError
 
 def complaint(settings: Settings, variables: dict[str, str] | None = None) -> str:
     with pytest.raises(ConfigError) as caught:
-        check(settings, variables or {}, packaged=False)
+        check(settings, variables or {}, at_hand="")
     return str(caught.value)
 
 
@@ -75,7 +75,7 @@ def test_a_directory_is_no_model(tmp_path: Path) -> None:
     ],
 )
 def test_what_can_be_is_let_through(settings: Settings, variables: dict[str, str]) -> None:
-    check(settings, variables, packaged=False)
+    check(settings, variables, at_hand="")
 
 
 def test_a_broken_rubric_is_named_with_line_and_key_only_where_fm_is_on_offer(
@@ -84,8 +84,8 @@ def test_a_broken_rubric_is_named_with_line_and_key_only_where_fm_is_on_offer(
     rubric = tmp_path / "rubric.toml"
     rubric.write_text("\nthreshold = 'high'\n")
     settings = Settings(routing_rubric=str(rubric))
-    check(settings, {}, packaged=False)
-    check(settings._replace(mode="fm", routing_default_if_broken=True), {}, packaged=False)
+    check(settings, {}, at_hand="")
+    check(settings._replace(mode="fm", routing_default_if_broken=True), {}, at_hand="")
     for offering in (settings._replace(mode="fm"), settings._replace(demo=True)):
         assert complaint(offering) == (
             f"{rubric}, line 2: threshold: 'high' is not of type 'integer'"

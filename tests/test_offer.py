@@ -17,36 +17,37 @@ PLAIN = Settings()
 BOTH = Settings(model_120b=VLLM)
 
 
-def offer(settings: Settings, *, packaged: bool = False) -> SessionOptions:
-    return session_options(settings, {}, packaged=packaged)
+def offer(settings: Settings, *, at_hand: str = "") -> SessionOptions:
+    return session_options(settings, {}, at_hand=at_hand)
 
 
-def offered(settings: Settings, option_id: str, *, packaged: bool = False) -> list[str]:
+def offered(settings: Settings, option_id: str, *, at_hand: str = "") -> list[str]:
     """Return the choices of an option, and first the one that is set."""
-    options = offer(settings, packaged=packaged)
+    options = offer(settings, at_hand=at_hand)
     [option] = [option for option in options.options if option.id == option_id]
     return [options[option_id], *(choice.value for choice in option.choices)]
 
 
 @pytest.mark.parametrize(
-    ("settings", "variables", "packaged", "backend"),
+    ("settings", "variables", "at_hand", "backend"),
     [
-        (PLAIN, {}, False, ""),
-        (PLAIN, {"FM_BRIDGE_URL": ""}, False, ""),
-        (PLAIN, {}, True, "smollm2"),
-        (PLAIN, BRIDGE, True, "foundation_bridge:"),
-        (Settings(mode="fm"), {}, False, "smollm2"),
-        (Settings(mode="fm"), BRIDGE, False, "foundation_bridge:"),
-        (Settings(demo=True), BRIDGE, False, "smollm2"),
-        (Settings(demo=True, fm_backend="ollama:qwen3:4b"), BRIDGE, False, "ollama:qwen3:4b"),
-        (Settings(fm_backend="ollama:qwen3:4b"), BRIDGE, True, "ollama:qwen3:4b"),
+        (PLAIN, {}, "", ""),
+        (PLAIN, {"FM_BRIDGE_URL": ""}, "", ""),
+        (PLAIN, {}, "smollm2", "smollm2"),
+        (PLAIN, {}, "apple_fm", "apple_fm"),
+        (PLAIN, BRIDGE, "smollm2", "foundation_bridge:"),
+        (Settings(mode="fm"), {}, "", "smollm2"),
+        (Settings(mode="fm"), BRIDGE, "", "foundation_bridge:"),
+        (Settings(demo=True), BRIDGE, "", "smollm2"),
+        (Settings(demo="smollm2", fm_backend="ollama:qwen3:4b"), BRIDGE, "", "ollama:qwen3:4b"),
+        (Settings(fm_backend="ollama:qwen3:4b"), BRIDGE, "smollm2", "ollama:qwen3:4b"),
     ],
 )
 def test_who_answers_as_fm(
-    settings: Settings, variables: dict[str, str], packaged: bool, backend: str
+    settings: Settings, variables: dict[str, str], at_hand: str, backend: str
 ) -> None:
-    assert fm_backend(settings, variables, packaged=packaged) == backend
-    modes = session_options(settings, variables, packaged=packaged).options[0].choices
+    assert fm_backend(settings, variables, at_hand=at_hand) == backend
+    modes = session_options(settings, variables, at_hand=at_hand).options[0].choices
     assert ("fm" in [mode.value for mode in modes]) is bool(backend)
 
 
@@ -114,7 +115,7 @@ def test_modes_and_models_on_offer(settings: Settings, modes: list[str], models:
 
 
 def test_the_weights_of_a_small_model_put_fm_on_offer_but_choose_nothing() -> None:
-    assert offered(PLAIN, "mode", packaged=True) == ["gptoss_20b", "gptoss_20b", "fm"]
+    assert offered(PLAIN, "mode", at_hand="smollm2") == ["gptoss_20b", "gptoss_20b", "fm"]
 
 
 def test_effort_and_approvals_are_those_of_the_settings() -> None:

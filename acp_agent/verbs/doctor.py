@@ -121,11 +121,12 @@ async def _selected(part: str, selector: str) -> Finding:
 
 async def _small(settings: Settings) -> Finding:
     from acp_agent.engine import smollm2
+    from acp_agent.engine.at_hand import small_model
     from acp_agent.engine.small import Gguf, Packaged, parse_small
     from acp_agent.offer import fm_backend
 
     part, installed = "small model", smollm2.installed()
-    named = fm_backend(settings, os.environ, packaged=installed is not None)
+    named = fm_backend(settings, os.environ, small_model())
     if not named:
         text = "none, so mode `fm` is not on offer"
         return Finding(part, "note", text, 'name one, such as fm.backend = "smollm2"')

@@ -23,7 +23,7 @@ def two_modes() -> Agent:
 def two_models() -> Agent:
     """Return an agent with two models, each with a mode of its own, and a mode for both."""
     settings = Settings(model_120b="vllm:big", fm_backend="smollm2")
-    return Agent(lambda: session_options(settings, {}, packaged=False), "0", lambda: "sess_1")
+    return Agent(lambda: session_options(settings, {}, at_hand=""), "0", lambda: "sess_1")
 
 
 def values(answer: Json) -> dict[str, str]:
