@@ -39,7 +39,7 @@ def offered(settings: Settings, option_id: str, *, at_hand: str = "") -> list[st
         (Settings(mode="fm"), {}, "", "smollm2"),
         (Settings(mode="fm"), BRIDGE, "", "foundation_bridge:"),
         (Settings(demo=True), BRIDGE, "", "smollm2"),
-        (Settings(demo="smollm2", fm_backend="ollama:qwen3:4b"), BRIDGE, "", "ollama:qwen3:4b"),
+        (Settings(demo=True, fm_backend="ollama:qwen3:4b"), BRIDGE, "", "ollama:qwen3:4b"),
         (Settings(fm_backend="ollama:qwen3:4b"), BRIDGE, "smollm2", "ollama:qwen3:4b"),
     ],
 )
