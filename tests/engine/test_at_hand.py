@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,6 @@ def test_on_a_mac_apples_model_goes_first_where_its_package_is(
 ) -> None:
     assert small_model("darwin") == ""
     (tmp_path / "apple_fm_sdk.py").touch()
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     assert small_model("darwin") == "apple_fm"
     assert small_model("linux") == ""
