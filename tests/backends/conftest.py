@@ -26,7 +26,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     with pytest.MonkeyPatch.context() as patch:
         for variable in ("XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"):
             patch.setenv(variable, str(directory))
-        spec = EngineSpec(ensure_nano(), context=CONTEXT)
+        # On a busy machine a second thread waits for the first, at times for many seconds.
+        spec = EngineSpec(ensure_nano(), context=CONTEXT, threads=1)
         endpoint, pid = anyio.run(_launched, spec)
     yield endpoint
     os.kill(pid, signal.SIGTERM)
