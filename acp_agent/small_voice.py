@@ -69,7 +69,7 @@ class SmallVoice:
                 return self._with(self._served(path, CONTEXT))
             case selector:
                 try:
-                    backend = make_backend(selector, self._variables)
+                    backend = make_backend(selector, self._variables, CONTEXT)
                     await require_model(backend)
                 except ConfigError as error:
                     raise EngineUnavailable(str(error)) from error

@@ -125,7 +125,9 @@ class Voices:
             model = HarmonyModel(ScriptedEngine(read_script(Path(settings.script))))
             return Voice(model, max_tokens=max_tokens)
         if selects_provider(settings):
-            backend = make_backend(parse_selector(settings.model), self._variables)
+            backend = make_backend(
+                parse_selector(settings.model), self._variables, settings.context
+            )
             return Voice(backend, max_tokens=max_tokens, temperature=settings.temperature)
         engine = LlamaServer(
             partial(self._engines.locate, settings),

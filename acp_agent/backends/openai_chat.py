@@ -33,11 +33,14 @@ def openai_chat(
     profile: ChatProfile = OPENAI,
     url_variable: str = "",
     patience: Patience = PATIENCE,
+    strict: bool = False,
 ) -> OpenAIModel:
     """Return a model behind Chat Completions; without `model`, the profile's or the first."""
     service = Service(NAME, url_variable, profile.key_variable, ours=profile.ours)
     api = Api(service, locate, patience=patience)
-    server = OpenAIServer(api, context=profile.context_size, sizes_path=profile.sizes_path)
+    server = OpenAIServer(
+        api, context=profile.context_size, sizes_path=profile.sizes_path, strict=strict
+    )
     return OpenAIModel(profile.name, server, ChatCompletions(profile), model or profile.model)
 
 

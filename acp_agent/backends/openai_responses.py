@@ -48,10 +48,11 @@ def openai_responses(
     url_variable: str = "",
     key_variable: str = "",
     patience: Patience = PATIENCE,
+    strict: bool = False,
 ) -> OpenAIModel:
     """Return a model behind the Responses API; without `model`, the server's first."""
     api = Api(Service(NAME, url_variable, key_variable), locate, patience=patience)
-    server = OpenAIServer(api, context=context)
+    server = OpenAIServer(api, context=context, strict=strict)
     return OpenAIModel("openai_responses", server, Responses(), model)
 
 

@@ -12,7 +12,7 @@ from acp_agent.backends.failures import Answer, failure
 from acp_agent.backends.health import health
 from acp_agent.backends.loose_json import loads
 from acp_agent.backends.model_list import context_sizes, models
-from acp_agent.errors import BackendError, EngineUnavailable
+from acp_agent.errors import BackendError, EngineFailed, EngineUnavailable
 from acp_agent.ports import Availability, ModelInfo
 
 NAME = "an OpenAI-compatible server"
@@ -21,13 +21,17 @@ NAME = "an OpenAI-compatible server"
 class OpenAIServer:
     """The server behind `api`; `context` is what its models hold if it does not say.
 
-    `sizes_path` names a list of context sizes, where it has one besides its models.
+    `sizes_path` names a list of context sizes, where it has one besides its models. A `strict` one
+    is asked for the model that is wanted before its first use, so that a slip of the pen is named.
     """
 
-    def __init__(self, api: Api, *, context: int, sizes_path: str = "") -> None:
+    def __init__(
+        self, api: Api, *, context: int, sizes_path: str = "", strict: bool = False
+    ) -> None:
         self.api = api
         self.context = context
         self._sizes_path = sizes_path
+        self._unchecked = strict
         self._first = ""
         self._sizes: dict[str, int] | None = None
 
@@ -59,6 +63,11 @@ class OpenAIServer:
 
     async def model(self, wanted: str) -> str:
         """Return `wanted`, or the first model of the server if none is; raises BackendError."""
+        if wanted and self._unchecked:
+            known = [info.id for info in await self.models()]
+            if known and wanted not in known:
+                raise EngineFailed(unknown_model(wanted, known))
+            self._unchecked = False
         if wanted or self._first:
             return wanted or self._first
         found = await self.models()

@@ -108,7 +108,7 @@ def _chat(profile: profiles.ChatProfile, url: str, variable: str) -> Provider:
     def make(locate: Locate, model: str, _: int) -> LocalModelBackend:
         from acp_agent.backends.openai_chat import openai_chat
 
-        return openai_chat(locate, model=model, profile=profile, url_variable=variable)
+        return openai_chat(locate, model=model, profile=profile, url_variable=variable, strict=True)
 
     return Provider(make, url, variable, profile.key_variable)
 
@@ -117,7 +117,11 @@ def _responses(locate: Locate, model: str, _: int) -> LocalModelBackend:
     from acp_agent.backends.openai_responses import openai_responses
 
     return openai_responses(
-        locate, model=model, url_variable="OPENAI_BASE_URL", key_variable="OPENAI_API_KEY"
+        locate,
+        model=model,
+        url_variable="OPENAI_BASE_URL",
+        key_variable="OPENAI_API_KEY",
+        strict=True,
     )
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from acp import RequestError
 
 from scripts.nano_dialogues import LIST
 from tests.e2e.agent import open_agent
@@ -30,6 +31,18 @@ async def test_a_servers_own_chat_api_answers_and_calls_tools(
     assert (turn.stop, turn.answer) == ("end_turn", LIST.answer.text)
     [call] = turn.calls
     assert (call["name"], call["status"]) == ("list_files", "completed")
+
+
+@pytest.mark.parametrize("provider", ["openai_chat", "openai_responses"])
+async def test_a_model_that_the_server_has_not_is_named_with_those_it_has(
+    apart: Env, workspace: Path, provider: str
+) -> None:
+    async with running_engine(apart) as engine:
+        env = apart | {"OPENAI_BASE_URL": engine.url, "OPENAI_API_KEY": engine.key}
+        async with open_agent(env, "--model", f"{provider}:gpt-oss:7b") as agent:
+            session = await agent.new_session(workspace)
+            with pytest.raises(RequestError, match="unknown model 'gpt-oss:7b'; known: nano-"):
+                await session.prompt("hello")
 
 
 @pytest.mark.parametrize(
