@@ -35,5 +35,7 @@ async def running_engine(env: Mapping[str, str]) -> AsyncGenerator[Endpoint]:
     with pytest.MonkeyPatch.context() as patch:
         for variable in ("XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"):
             patch.setenv(variable, env[variable])
-        async with Launcher(EngineSpec(ensure_nano(), context=4096, threads=1), keepalive=0.2) as launcher:
+        async with Launcher(
+            EngineSpec(ensure_nano(), context=4096, threads=1), keepalive=0.2
+        ) as launcher:
             yield await launcher.locate()

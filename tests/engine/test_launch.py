@@ -35,7 +35,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def spec(weights: Path, home: Path) -> Iterator[EngineSpec]:
     """Give a spec of nano; whatever engine still runs for this test is killed after it."""
-    yield EngineSpec(weights, context=1024)
+    yield EngineSpec(weights, context=1024, threads=1)
     for path in runtime_dir().glob("engine-*"):
         left, state = EngineHome(path), EngineHome(path).read()
         if left.is_alive() and state is not None:
@@ -96,7 +96,7 @@ from acp_agent.engine.home import EngineSpec
 from acp_agent.engine.launch import Launcher
 
 async def main():
-    async with Launcher(EngineSpec(Path({str(spec.model)!r}), context=1024), keepalive=0.1) as it:
+    async with Launcher(EngineSpec(Path({str(spec.model)!r}), context=1024, threads=1), keepalive=0.1) as it:
         await it.locate()
         print("held", flush=True)
         await anyio.sleep_forever()
