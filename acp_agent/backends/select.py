@@ -150,7 +150,7 @@ def _apple_fm(_: Locate, model: str, __: int) -> LocalModelBackend:
 PROVIDERS: dict[str, Provider] = {
     "ollama": Provider(_ollama, "http://localhost:11434", "OLLAMA_BASE_URL", "OLLAMA_API_KEY"),
     "lmstudio": _chat(profiles.LM_STUDIO, "http://localhost:1234", "LMSTUDIO_BASE_URL"),
-    "llamacpp": _chat(profiles.LLAMA_CPP, "http://localhost:8080", "LLAMACPP_URL"),
+    "llamacpp": _chat(profiles.LLAMA_CPP, "http://localhost:8080", "LLAMACPP_BASE_URL"),
     "vllm": Provider(_vllm, "http://localhost:8000", "VLLM_BASE_URL", "VLLM_API_KEY"),
     "openai_chat": _chat(profiles.OPENAI, "", "OPENAI_BASE_URL"),
     "openai_responses": Provider(_responses, "", "OPENAI_BASE_URL", "OPENAI_API_KEY"),

@@ -96,7 +96,8 @@ from acp_agent.engine.home import EngineSpec
 from acp_agent.engine.launch import Launcher
 
 async def main():
-    async with Launcher(EngineSpec(Path({str(spec.model)!r}), context=1024, threads=1), keepalive=0.1) as it:
+    spec = EngineSpec(Path({str(spec.model)!r}), context=1024, threads=1)
+    async with Launcher(spec, keepalive=0.1) as it:
         await it.locate()
         print("held", flush=True)
         await anyio.sleep_forever()
