@@ -49,7 +49,10 @@ def play(stage: MakeStage, tmp_path: Path) -> Play:
     def make(
         small: Small | str, *steps: Step, missing: str = "", rubric: str = "", **more: Any
     ) -> Stage:
-        async def gptoss_missing(_: str) -> str:
+        looks: list[str] = more.pop("looks", [])
+
+        async def gptoss_missing(model: str) -> str:
+            looks.append(model)
             return missing
 
         file = tmp_path / "rubric.toml"
@@ -318,6 +321,38 @@ async def test_without_gptoss_the_small_model_answers_a_light_prompt_as_ever(pla
     assert await stage.prompt(LIGHT) == "end_turn"
     assert stage.text() == "Hello."
     assert small.requests[0].tools == ()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "rubric", "count"), [(LIGHT, "", 0), (LIGHT, DOUBTFUL, 1), (HEAVY, "", 1)]
+)
+async def test_gptoss_is_looked_for_only_where_a_prompt_may_go_to_it(
+    play: Play, prompt: str, rubric: str, count: int
+) -> None:
+    looks: list[str] = []
+    small = ChoosingSmall({"decision": "inline", "reason": ""}, "Hello.")
+    stage = play(small, DONE, rubric=rubric, looks=looks)
+    await stage.prompt(prompt)
+    assert looks == ["m"] * count
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (Says(), "had no answer"),
+        (Says("We", error=StreamDropped("it broke off")), "fm_unavailable: it broke off"),
+    ],
+    ids=["nothing", "half of it"],
+)
+async def test_a_small_model_that_fails_in_a_clear_case_has_gptoss_looked_for(
+    play: Play, said: Says, reason: str
+) -> None:
+    stage = play(ChoosingSmall({}, said), missing="no model was found")
+    with pytest.raises(
+        EngineUnavailable, match=f"{reason}, and GPT-OSS cannot answer now: no model was found"
+    ):
+        await stage.prompt(LIGHT)
+    assert stage.of(ToolCallStarted) == []
 
 
 async def test_without_gptoss_the_small_model_says_what_is_missing(play: Play) -> None:
