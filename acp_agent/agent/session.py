@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -89,16 +89,16 @@ class Session:
         """
         if self._busy.locked():
             return
-        try:
-            fm = self._orchestrated()
+        fm = self._orchestrated()
+        async with anyio.create_task_group() as tasks:
             if fm is not None:
-                await fm.router.warm_up()
-                await fm.small.warm()
+                tasks.start_soon(_ready, fm.router.warm_up)
+                tasks.start_soon(_ready, fm.small.warm)
             if fm is None or self._last == "delegate":
-                await self._gptoss_voice().model.prefill(self._request())
-        except AgentError as error:
-            # The prompt that follows meets the same trouble, and says so to the user.
-            logger.debug("not all is ready: %s", error)
+                tasks.start_soon(_ready, self._read_ahead)
+
+    async def _read_ahead(self) -> None:
+        await self._gptoss_voice().model.prefill(self._request())
 
     async def close(self) -> None:
         """End the turn under way and wait until it has cleaned up."""
@@ -179,3 +179,11 @@ class Session:
             max_tokens=voice.max_tokens,
             temperature=voice.temperature,
         )
+
+
+async def _ready(get_ready: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await get_ready()
+    except AgentError as error:
+        # The prompt that follows meets the same trouble, and says so to the user.
+        logger.debug("not all is ready: %s", error)
