@@ -15,6 +15,7 @@ from acp_agent.backends.openai_chat import OpenAIChat
 from acp_agent.backends.profiles import LLAMA_CPP
 from acp_agent.backends.select import make_backend, require_model
 from acp_agent.config import Settings
+from acp_agent.conversation import ModelRequest
 from acp_agent.engine import smollm2
 from acp_agent.engine.home import EngineSpec
 from acp_agent.engine.small import Gguf, Packaged, Small, parse_small
@@ -26,6 +27,14 @@ PACKAGED_CONTEXT = 4096
 CONTEXT = 8192
 
 Start = Callable[[EngineSpec], Awaitable[Endpoint]]
+
+
+class OwnEngine(OpenAIChat):
+    """Chat with an engine of ours, which has nothing better to do than to read ahead."""
+
+    async def prefill(self, request: ModelRequest) -> None:
+        """Have `request` read; the one token that is the least to ask for is thrown away."""
+        await self.complete(replace(request, max_tokens=1))
 
 
 class SmallVoice:
@@ -55,12 +64,13 @@ class SmallVoice:
                 self._voice = await self._opened(emit)
             return self._voice
 
-    async def warm(self) -> None:
-        """Have it loaded, if nothing has to be fetched for that. Raises BackendError."""
+    async def warm(self) -> Voice | None:
+        """Return it, loaded, if nothing has to be fetched for that. Raises BackendError."""
         if self._voice is None and isinstance(self._small, Packaged) and not smollm2.installed():
-            return
+            return None
         voice = await self.open(_unsaid)
         await voice.model.context_size()
+        return voice
 
     async def _opened(self, emit: Emit) -> Voice:
         match self._small:
@@ -93,7 +103,7 @@ class SmallVoice:
 
     def _served(self, path: Path, context: int, *, threads: int = 0) -> LocalModelBackend:
         spec = EngineSpec(path, context, self._settings.parallel, threads=threads)
-        return OpenAIChat(partial(self._start, spec), profile=LLAMA_CPP)
+        return OwnEngine(partial(self._start, spec), profile=LLAMA_CPP)
 
     def _with(self, model: LocalModelBackend) -> Voice:
         settings = self._settings

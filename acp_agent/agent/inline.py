@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from acp_agent.agent.delegation import CHOICE, TOOL, Wish, chosen, wished
 from acp_agent.agent.history import History
 from acp_agent.agent.voice import Voice
-from acp_agent.agent.window import estimated_tokens, fitted
-from acp_agent.conversation import Message, ModelRequest, ModelStep, ToolSpec
+from acp_agent.agent.window import ahead, estimated_tokens, fitted
+from acp_agent.conversation import Entry, Message, ModelRequest, ModelStep, ToolSpec
 from acp_agent.errors import BackendError, ContextOverflow
 from acp_agent.events import Emit, Meta, Noticed, TextDelta, ThoughtDelta
 from acp_agent.ports import (
@@ -77,7 +78,7 @@ class Inline:
         if model is None:
             return None
         try:
-            room = await self._room(CHOOSE, CHOICE_TOKENS)
+            room = await _room(self._voice, CHOOSE, CHOICE_TOKENS)
             request = self._request(CHOOSE, room, CHOICE_TOKENS, temperature=0.0)
             return chosen(await model.choose(request, CHOICE))
         except BackendError as error:
@@ -123,7 +124,7 @@ class Inline:
     async def _fitting(self, tools: tuple[ToolSpec, ...]) -> tuple[ModelStep, StepEnded]:
         """Stream with as much of the conversation as the server takes."""
         limit = self._voice.max_tokens or ANSWER_TOKENS
-        room = await self._room(INSTRUCTIONS, limit, tools)
+        room = await _room(self._voice, INSTRUCTIONS, limit, tools)
         while True:
             request = self._request(
                 INSTRUCTIONS, room, limit, temperature=self._voice.temperature, tools=tools
@@ -165,12 +166,6 @@ class Inline:
         self._said += text
         await self._emit(TextDelta(f"{self._id}.{self._number}", label + text, meta))
 
-    async def _room(self, instructions: str, answer: int, tools: tuple[ToolSpec, ...] = ()) -> int:
-        """Return how many tokens the conversation may have."""
-        size = await self._voice.model.context_size()
-        told = instructions + "".join(t.description + json.dumps(t.parameters) for t in tools)
-        return max(SMALLEST_ROOM, size - answer - estimated_tokens(told))
-
     def _request(
         self,
         instructions: str,
@@ -188,3 +183,28 @@ class Inline:
             max_tokens=limit,
             temperature=temperature,
         )
+
+
+async def read_ahead(voice: Voice, entries: Sequence[Entry]) -> None:
+    """Have the model read what is known of its next prompt. Raises BackendError."""
+    limit = voice.max_tokens or ANSWER_TOKENS
+    tools = () if chooser(voice.model) else (TOOL,)
+    room = await _room(voice, INSTRUCTIONS, limit, tools)
+    request = ModelRequest(
+        ahead(entries, room),
+        INSTRUCTIONS,
+        tools,
+        effort="low",
+        max_tokens=limit,
+        temperature=voice.temperature,
+    )
+    await voice.model.prefill(request)
+
+
+async def _room(
+    voice: Voice, instructions: str, answer: int, tools: tuple[ToolSpec, ...] = ()
+) -> int:
+    """Return how many tokens the conversation may have."""
+    size = await voice.model.context_size()
+    told = instructions + "".join(t.description + json.dumps(t.parameters) for t in tools)
+    return max(SMALLEST_ROOM, size - answer - estimated_tokens(told))

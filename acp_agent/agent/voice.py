@@ -34,6 +34,11 @@ class SmallModel(Protocol):
         """
         ...
 
-    async def warm(self) -> None:
-        """Get ready what is at hand, while the user types. Raises BackendError."""
+    async def warm(self) -> Voice | None:
+        """Return it, loaded, while the user types; None if it has to be fetched for that.
+
+        Raises:
+            BackendError: It cannot be had.
+
+        """
         ...

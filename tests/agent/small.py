@@ -38,6 +38,7 @@ class Small:
         self._answers = [Says(a) if isinstance(a, str) else a for a in answers]
         self._window = window
         self.requests: list[ModelRequest] = []
+        self.prefills: list[ModelRequest] = []
 
     async def is_available(self) -> Availability:
         return Availability("ready")
@@ -49,7 +50,7 @@ class Small:
         return self._window
 
     async def prefill(self, request: ModelRequest) -> None:
-        raise AssertionError("nobody prefills a small model")
+        self.prefills.append(request)
 
     async def complete(self, request: ModelRequest) -> ModelStep:
         raise AssertionError("answers are streamed")
@@ -102,5 +103,9 @@ class SmallAtHand:
             raise EngineUnavailable(self._model)
         return Voice(self._model, self._label, max_tokens=100, temperature=0.1)
 
-    async def warm(self) -> None:
-        return
+    async def warm(self) -> Voice:
+        return await self.open(_unsaid)
+
+
+async def _unsaid(_: object) -> None:
+    return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -509,6 +510,30 @@ async def test_gptoss_is_not_warmed_before_it_was_needed(play: Play) -> None:
     await stage.prompt(LIGHT)
     await stage.session.prewarm()
     assert not stage.engine.prefills
+    await stage.prompt(HEAVY)
+    await stage.session.prewarm()
+    assert len(stage.engine.prefills) == 1
+
+
+@pytest.mark.parametrize("can_choose", [True, False])
+async def test_the_small_model_reads_ahead_what_its_next_prompt_begins_with(
+    play: Play, can_choose: bool
+) -> None:
+    answers = ("Hello, Ada.", "You are Ada.")
+    small = ChoosingSmall({}, *answers) if can_choose else Small(*answers)
+    stage = play(small, DONE)
+    await stage.session.prewarm()
+    await stage.prompt("hi, I am Ada")
+    await stage.prompt(HEAVY)
+    await stage.session.prewarm()
+    await stage.prompt(LIGHT)
+    for ahead, request in zip(small.prefills, small.requests, strict=True):
+        *earlier, _ = request.entries
+        assert ahead == replace(request, entries=earlier)
+
+
+async def test_a_small_model_that_is_not_there_keeps_nobody_from_getting_ready(play: Play) -> None:
+    stage = play("nothing answers at 1976", DONE)
     await stage.prompt(HEAVY)
     await stage.session.prewarm()
     assert len(stage.engine.prefills) == 1
