@@ -101,7 +101,7 @@ def _row(figure: Figure) -> tuple[str, ...]:
     if not values:
         return (f"  {figure.label}", *[""] * (len(HEAD) - 1))
     return (
-        f"  {figure.label}, {figure.unit}",
+        f"  {figure.label}, {figure.unit}".removesuffix(", "),
         _number(median(values)),
         _number(min(values)),
         _number(max(values)),

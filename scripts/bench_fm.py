@@ -33,7 +33,7 @@ from acp_agent.routing.router import Router
 from acp_agent.verbs.demo import GREETING, PROMPT
 from tests.routing.labelled import labelled
 
-SHORT = Plan(20, 150)
+SHORT = Plan(5, 150)
 AGENTS = 2
 ROUNDS = 6
 GREETINGS = 6
@@ -43,7 +43,7 @@ BODY = json.dumps({"messages": [{"role": "user", "content": GREETING}], "stream"
 LINES = {
     "fm_inline": ("light prompts 2 to 6 → first text", "ms"),
     "fm_inline_off": ("the same in mode gptoss_20b", "ms"),
-    "fm_requests": ("requests for a light prompt, to both servers", "of them"),
+    "fm_requests": ("requests that a light prompt makes, to both servers", ""),
     "fm_call": ("heavy prompts 2 to 6 → gptoss.generate seen", "ms"),
     "fm_delegated": ("heavy prompts 2 to 6 → first text of GPT-OSS", "ms"),
     "fm_delegated_off": ("the same in mode gptoss_20b", "ms"),
@@ -195,7 +195,7 @@ def _real(workspace: Path) -> list[Figure]:
         ),
         Figure(
             "smollm2_first",
-            "hi → first text, in a new session",
+            "hi → first text, read ahead",
             "ms",
             tuple(one for one, _ in later),
         ),
