@@ -54,12 +54,13 @@ class SmallVoice:
                 self._voice = await self._opened(emit)
             return self._voice
 
-    async def warm(self) -> None:
-        """Have it loaded, if nothing has to be fetched for that. Raises BackendError."""
+    async def warm(self) -> Voice | None:
+        """Return it, loaded, if nothing has to be fetched for that. Raises BackendError."""
         if self._voice is None and isinstance(self._small, Packaged) and not smollm2.installed():
-            return
+            return None
         voice = await self.open(_unsaid)
         await voice.model.context_size()
+        return voice
 
     async def _opened(self, emit: Emit) -> Voice:
         match self._small:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from bench_engine import bench_engine, own_engine
 from bench_figures import PEERS_MEASURED, Figure, table
+from bench_fm import bench_fm
 from bench_routing import print_routing
 from bench_start import bench_start
 from bench_stream import bench_cancel, bench_first, bench_sessions, bench_stream
@@ -27,6 +28,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Path], list[Figure]]]] = {
     "stream": ("stream", bench_stream),
     "cancel": ("cancel", bench_cancel),
     "sessions": ("sessions", bench_sessions),
+    "fm": ("mode fm: time beyond the servers' own", bench_fm),
     "engine": ("llama.cpp with the demo weights", bench_engine),
 }
 

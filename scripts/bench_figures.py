@@ -44,7 +44,10 @@ REFERENCES: dict[str, Reference] = {
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """Values of one kind; `direct` holds the same without the agent: a bare client, an engine."""
+    """Values of one kind; `direct` holds the same without the agent: a bare client, an engine.
+
+    Without values, it is what could not be measured here, and the label says why.
+    """
 
     key: str
     label: str
@@ -62,7 +65,7 @@ class Figure:
             "key": self.key,
             "label": self.label,
             "unit": self.unit,
-            "agent": _summary(self.values),
+            "agent": _summary(self.values) if self.values else None,
             "direct": _summary(self.direct) if self.direct else None,
             "aim": self.reference.aim or None,
             "peer": self.reference.peer or None,
@@ -95,8 +98,10 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def _row(figure: Figure) -> tuple[str, ...]:
     values = figure.values
+    if not values:
+        return (f"  {figure.label}", *[""] * (len(HEAD) - 1))
     return (
-        f"  {figure.label}, {figure.unit}",
+        f"  {figure.label}, {figure.unit}".removesuffix(", "),
         _number(median(values)),
         _number(min(values)),
         _number(max(values)),

@@ -1,4 +1,4 @@
-"""Prints how the shipped rubric does on the labelled prompts: confusion tables, and speed."""
+"""Prints how the shipped rubric does on the labelled prompts, and how long it takes to load."""
 
 from __future__ import annotations
 
@@ -15,19 +15,14 @@ TARGETS = "targets: accuracy > 90 %, missed < 5 %, needless < 10 %"
 
 
 def print_routing() -> None:
-    """Print the tables and the speed."""
+    """Print the tables."""
     start = time.perf_counter()
     rubric = default_rubric()
     loaded = time.perf_counter() - start
     print(f"routing: the shipped rubric on labelled prompts ({TARGETS})")
-    count = 0
-    start = time.perf_counter()
     for split, name in (("held_out", "held out"), ("dev", "tuned on")):
-        items = labelled(split)
-        count += len(items)
-        print(_table(name, measure(items, rubric)))
-    each = (time.perf_counter() - start) / count
-    print(f"load {loaded * 1000:.0f} ms, {each * 1000:.1f} ms a prompt")
+        print(_table(name, measure(labelled(split), rubric)))
+    print(f"loaded in {loaded * 1000:.0f} ms")
 
 
 def _table(name: str, result: Result) -> str:

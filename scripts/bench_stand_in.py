@@ -1,7 +1,7 @@
 """A process that answers like llama.cpp's server, at a fixed pace, and notes when it did what.
 
-What it streams is `<|channel|>final<|message|>` and then the same word again and again. It is told
-what to do, and asked what happened, by requests under /bench.
+What it streams is `<|channel|>final<|message|>` and then the same word again and again; to a chat
+request the word alone. It is told what to do, and asked what happened, by requests under /bench.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
+from functools import partial
+from itertools import chain, repeat
 from typing import Any, NamedTuple
 
 from bench_wire import SECONDS, Address, Json, Server, ask, read_request
@@ -25,6 +27,8 @@ WORD = " word"
 WORD_ID = 2195
 FINAL_ID = 17196
 HEADER = ((CHANNEL, "<|channel|>"), (FINAL_ID, "final"), (MESSAGE, "<|message|>"))
+CHAT = "/v1/chat/completions"
+CHAT_HEAD = 1  # chunks before the first word
 PROPS = {"default_generation_settings": {"n_ctx": 131_072}}
 STREAM = (
     b"HTTP/1.1 200 OK\r\nServer: llama.cpp\r\nContent-Type: text/event-stream\r\n"
@@ -62,6 +66,10 @@ class StandIn:
     def plan(self, plan: Plan) -> None:
         """Say how to answer from now on."""
         ask(self.address, "POST", "/bench/plan", plan._asdict())
+
+    def requests(self) -> int:
+        """Return how many requests came since the last `forget` or `take`, ours not among them."""
+        return len(ask(self.address, "GET", "/bench/notes")["requests"])
 
     def take(self, count: int) -> list[Served]:
         """Wait until so many completions are over, return them and forget them."""
@@ -106,19 +114,24 @@ class _Engine:
 
     def __init__(self) -> None:
         self._plan = Plan(10, 150)
-        self._notes: dict[str, list[Any]] = {"served": [], "prefills": []}
+        self._notes = _no_notes()
 
     def serve(self, client: socket.socket) -> None:
         head, body = read_request(client)
         received = time.monotonic()
-        match head.split(" ")[:2]:
+        method, path, *_ = head.split(" ") if head else ("", "")
+        if path and not path.startswith("/bench/"):
+            self._notes["requests"].append(path)
+        match [method, path]:
             case ["POST", "/completion"]:
                 self._complete(client, json.loads(body), received)
+            case ["POST", "/v1/chat/completions"]:
+                self._note(client, received, partial(_chat, self._plan))
             case ["POST", "/bench/plan"]:
                 self._plan = Plan(**json.loads(body))
                 _answer(client, {})
             case ["POST", "/bench/forget"]:
-                self._notes = {"served": [], "prefills": []}
+                self._notes = _no_notes()
                 _answer(client, {})
             case ["GET", "/bench/notes"]:
                 _answer(client, self._notes)
@@ -128,32 +141,68 @@ class _Engine:
                 _answer(client, {"status": "ok", "data": [{"id": "stand-in"}]})
 
     def _complete(self, client: socket.socket, request: Json, received: float) -> None:
-        notes, length = self._notes, len(request["prompt"])
+        length = len(request["prompt"])
         if request["n_predict"] == 0:
             client.sendall(STREAM + _end(0, length))
-            notes["prefills"].append(length)
+            self._notes["prefills"].append(length)
             return
-        served = Served(received, [], None)
+        self._note(client, received, partial(_completion, self._plan, length))
+
+    def _note(self, client: socket.socket, received: float, written: Callable[[], Written]) -> None:
+        notes, served = self._notes, Served(received, [], None)
         try:
-            gone = _stream(client, self._plan, served, length)
+            gone = _stream(client, self._plan, served, written())
         except (BrokenPipeError, ConnectionResetError):
             gone = time.monotonic()
         notes["served"].append(served._replace(closed=gone))
 
 
-def _stream(client: socket.socket, plan: Plan, served: Served, length: int) -> float | None:
+def _no_notes() -> dict[str, list[Any]]:
+    return {"served": [], "prefills": [], "requests": []}
+
+
+class Written(NamedTuple):
+    """What goes over the wire: the first `head` of the paced pieces hold no word yet."""
+
+    pieces: Iterable[bytes]
+    head: int
+    end: bytes
+
+
+def _completion(plan: Plan, length: int) -> Written:
+    tokens = chain(HEADER, repeat((WORD_ID, WORD), plan.words))
+    last = len(HEADER) + plan.words + 1
+    return Written(
+        (_event(number, *token, length) for number, token in enumerate(tokens, 1)),
+        len(HEADER),
+        _event(last, RETURN, "", length) + _end(last, length),
+    )
+
+
+def _chat(plan: Plan) -> Written:
+    word = _chunk(_chat_event({"content": WORD}))
+    return Written(
+        chain([_chunk(_chat_event({"role": "assistant"}))], repeat(word, plan.words)),
+        CHAT_HEAD,
+        _chunk(_chat_event({}, "stop")) + _chunk("[DONE]") + b"0\r\n\r\n",
+    )
+
+
+def _chat_event(delta: Json, finish: str | None = None) -> str:
+    return json.dumps({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+
+
+def _stream(client: socket.socket, plan: Plan, served: Served, written: Written) -> float | None:
     """Write the answer; return when the client left, None if it stayed."""
     client.sendall(STREAM)
-    tokens = [*HEADER, *[(WORD_ID, WORD)] * plan.words]
-    for number, (token, text) in enumerate(tokens, 1):
+    for number, piece in enumerate(written.pieces, 1):
         due = served.received + plan.delay + (number / plan.pace if plan.pace else 0)
         if _leaves_before(due, client):
             return time.monotonic()
-        if number > len(HEADER):
+        if number > written.head:
             served.words.append(time.monotonic())
-        client.sendall(_event(number, token, text, length))
-    last = len(tokens) + 1
-    client.sendall(_event(last, RETURN, "", length) + _end(last, length))
+        client.sendall(piece)
+    client.sendall(written.end)
     return None
 
 

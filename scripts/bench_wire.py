@@ -68,12 +68,14 @@ def listens(address: Address) -> bool:
     return True
 
 
-def complete(address: Address, body: bytes, *, events: int | None = None) -> Answer:
+def complete(
+    address: Address, body: bytes, *, path: str = "/completion", events: int | None = None
+) -> Answer:
     """Ask for a completion and read it to its end, or until so many events have come."""
     answer = Answer(time.monotonic())
     with socket.create_connection(address.target, SECONDS) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.sendall(_head(address, len(body)) + body)
+        connection.sendall(_head(address, path, len(body)) + body)
         for arrival in _events(connection):
             answer.events.append(arrival)
             if len(answer.events) == events:
@@ -120,7 +122,7 @@ def read_request(connection: socket.socket) -> tuple[str, bytes]:
 def event_in(line: bytes) -> Json | None:
     """Return the event on a line of a stream, None if there is none."""
     # Each event comes as one chunk, so lines that are chunk sizes can simply be passed over.
-    return json.loads(line[5:]) if line.startswith(b"data:") else None
+    return json.loads(line[5:]) if line.startswith(b"data: {") else None
 
 
 def _events(connection: socket.socket) -> Generator[Arrival]:
@@ -133,9 +135,9 @@ def _events(connection: socket.socket) -> Generator[Arrival]:
                 yield Arrival(at, event)
 
 
-def _head(address: Address, length: int) -> bytes:
+def _head(address: Address, path: str, length: int) -> bytes:
     lines = (
-        "POST /completion HTTP/1.1",
+        f"POST {path} HTTP/1.1",
         "host: bench",
         "connection: close",
         f"authorization: Bearer {address.key}",

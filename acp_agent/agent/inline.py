@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from acp_agent.agent.delegation import CHOICE, TOOL, Wish, chosen, wished
 from acp_agent.agent.history import History
 from acp_agent.agent.loops import is_looping
 from acp_agent.agent.voice import Voice
-from acp_agent.agent.window import estimated_tokens, fitted
-from acp_agent.conversation import Message, ModelRequest, ModelStep, ToolSpec
+from acp_agent.agent.window import ahead, estimated_tokens, fitted
+from acp_agent.conversation import Entry, Message, ModelRequest, ModelStep, ToolSpec
 from acp_agent.errors import BackendError, ContextOverflow
 from acp_agent.events import Emit, Meta, Noticed, TextDelta, ThoughtDelta
 from acp_agent.ports import (
@@ -65,13 +66,23 @@ class Inline:
         self._has_answered = False
         self._number = 0
 
+    @property
+    def has_tool(self) -> bool:
+        """Whether it can leave any prompt to GPT-OSS by a tool."""
+        return self._voice.has_tool
+
+    @property
+    def can_choose(self) -> bool:
+        """Whether it can be asked to leave a prompt to GPT-OSS."""
+        return self._voice.chooser is not None
+
     async def choose(self) -> Wish | None:
         """Ask the model whether it can answer; None if it can, or made no clear choice."""
-        model = self._voice.model.chooser if self._voice.may_ask else None
+        model = self._voice.chooser
         if model is None:
             return None
         try:
-            room = await self._room(CHOOSE, CHOICE_TOKENS)
+            room = await _room(self._voice, CHOOSE, CHOICE_TOKENS)
             request = self._request(CHOOSE, room, CHOICE_TOKENS, temperature=0.0)
             return chosen(await model.choose(request, CHOICE))
         except BackendError as error:
@@ -91,7 +102,7 @@ class Inline:
         try:
             if opening:
                 await self._say(opening)
-            offered = may_delegate and self._voice.may_ask and not self._voice.model.chooser
+            offered = may_delegate and self.has_tool
             step, ended = await self._fitting((TOOL,) if offered else ())
         finally:
             self._keep()
@@ -118,7 +129,7 @@ class Inline:
     async def _fitting(self, tools: tuple[ToolSpec, ...]) -> tuple[ModelStep, StepEnded]:
         """Stream with as much of the conversation as the server takes."""
         limit = self._voice.max_tokens or ANSWER_TOKENS
-        room = await self._room(INSTRUCTIONS, limit, tools)
+        room = await _room(self._voice, INSTRUCTIONS, limit, tools)
         while True:
             request = self._request(
                 INSTRUCTIONS, room, limit, temperature=self._voice.temperature, tools=tools
@@ -163,12 +174,6 @@ class Inline:
         self._said += text
         await self._emit(TextDelta(f"{self._id}.{self._number}", label + text, meta))
 
-    async def _room(self, instructions: str, answer: int, tools: tuple[ToolSpec, ...] = ()) -> int:
-        """Return how many tokens the conversation may have."""
-        size = await self._voice.model.context_size()
-        told = instructions + "".join(t.description + json.dumps(t.parameters) for t in tools)
-        return max(SMALLEST_ROOM, size - answer - estimated_tokens(told))
-
     def _request(
         self,
         instructions: str,
@@ -186,3 +191,28 @@ class Inline:
             max_tokens=limit,
             temperature=temperature,
         )
+
+
+async def read_ahead(voice: Voice, entries: Sequence[Entry]) -> None:
+    """Have the model read what is known of its next prompt. Raises BackendError."""
+    limit = voice.max_tokens or ANSWER_TOKENS
+    tools = (TOOL,) if voice.has_tool else ()
+    room = await _room(voice, INSTRUCTIONS, limit, tools)
+    request = ModelRequest(
+        ahead(entries, room),
+        INSTRUCTIONS,
+        tools,
+        effort="low",
+        max_tokens=limit,
+        temperature=voice.temperature,
+    )
+    await voice.model.prefill(request)
+
+
+async def _room(
+    voice: Voice, instructions: str, answer: int, tools: tuple[ToolSpec, ...] = ()
+) -> int:
+    """Return how many tokens the conversation may have."""
+    size = await voice.model.context_size()
+    told = instructions + "".join(t.description + json.dumps(t.parameters) for t in tools)
+    return max(SMALLEST_ROOM, size - answer - estimated_tokens(told))

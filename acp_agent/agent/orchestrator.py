@@ -77,6 +77,7 @@ class Orchestrator:
         self._emit = emit
         self._window = SessionFacts().fm_window
         self._trouble = ""  # why there is no small model
+        self._looked: str | None = None  # what a look for GPT-OSS found
 
     async def run(self, message: UserMessage, last: Answerer | Literal[""]) -> StopReason:
         """Answer `message`; `last` is who answered before.
@@ -85,12 +86,11 @@ class Orchestrator:
             BackendError: Nobody could.
 
         """
-        missing = await self._gptoss_missing(self._gptoss.model)
         small = await self._open()
-        decision = await self._decide(message, small, missing, last)
+        decision = await self._decide(message, small, last)
         wish: Wish | None = None
         if small is not None and decision.decision == "inline":
-            outcome = await self._inline(small, decision, missing)
+            outcome = await self._inline(small, decision)
             if isinstance(outcome, Answered):
                 return "max_tokens" if outcome.is_cut else "end_turn"
             wish = outcome
@@ -109,13 +109,21 @@ class Orchestrator:
             return None
         return Inline(f"{self._id}.fm", voice, self._history, self._emit)
 
+    async def _missing(self) -> str:
+        """Say why GPT-OSS cannot answer: asked once, and only about what may go there.
+
+        The look can take requests of its own, which a light prompt does without.
+        """
+        if self._looked is None:
+            self._looked = await self._gptoss_missing(self._gptoss.model)
+        return self._looked
+
     async def _decide(
-        self, message: UserMessage, small: Inline | None, missing: str, last: Answerer | Literal[""]
+        self, message: UserMessage, small: Inline | None, last: Answerer | Literal[""]
     ) -> Decision:
         *earlier, _ = seen(self._history.entries)
         session = SessionFacts(
             fm_available=small is not None,
-            gptoss_available=not missing,
             fm_window=self._window,
             history_tokens=sum(map(size, earlier)),
             last_decision=last,
@@ -124,22 +132,34 @@ class Orchestrator:
         if small is None:
             why = f"fm_unavailable: {self._trouble}, so GPT-OSS answers"
             decision = replace(decision, reason=why)
+        elif self._may_go(decision, small) and await self._missing():
+            session = replace(session, gptoss_available=False)
+            decision = await self._router.decide(message, session)
         await self._router.log(decision, message, self._session_id)
         return decision
 
-    async def _inline(self, small: Inline, decision: Decision, missing: str) -> Answered | Wish:
+    def _may_go(self, decision: Decision, small: Inline) -> bool:
+        """Tell whether the prompt may go to GPT-OSS, be it by the small model's own wish."""
+        if decision.decision == "delegate" or small.has_tool:
+            return True
+        return small.can_choose and self._router.is_doubtful(decision)
+
+    async def _inline(self, small: Inline, decision: Decision) -> Answered | Wish:
         """Let the small model answer, or say that it should not."""
-        if missing:
-            return await self._alone(small, decision, missing)
+        if self._looked:
+            return await self._alone(small, decision, self._looked)
         if self._router.is_doubtful(decision):
             wish = await small.choose()
             if wish is not None:
                 return wish
         try:
-            return await small.answer(_meta(decision), may_delegate=True)
+            outcome = await small.answer(_meta(decision), may_delegate=True)
         except BackendError as error:
             logger.warning("the small model broke off: %s", error)
-            return Wish(f"fm_unavailable: {error}", rule="fm_unavailable")
+            outcome = Wish(f"fm_unavailable: {error}", rule="fm_unavailable")
+        if isinstance(outcome, Wish) and (missing := await self._missing()):
+            raise _neither(outcome, missing)
+        return outcome
 
     async def _alone(self, small: Inline, decision: Decision, missing: str) -> Answered:
         """Let the small model answer what it can, and say what is missing where it is missed."""
@@ -148,7 +168,7 @@ class Orchestrator:
             opening = f"This is a task for GPT-OSS, which cannot answer now: {missing}\n\n"
         outcome = await small.answer(_meta(decision), opening=opening)
         if isinstance(outcome, Wish) and not opening:
-            raise EngineUnavailable(f"{outcome.reason}, and GPT-OSS cannot answer now: {missing}")
+            raise _neither(outcome, missing)
         return outcome if isinstance(outcome, Answered) else Answered()
 
     async def _delegate(
@@ -186,6 +206,10 @@ class Orchestrator:
             logger.warning("the small model could not stand in: %s", another)
             return "end_turn"
         return "max_tokens" if outcome == Answered(is_cut=True) else "end_turn"
+
+
+def _neither(wish: Wish, missing: str) -> EngineUnavailable:
+    return EngineUnavailable(f"{wish.reason}, and GPT-OSS cannot answer now: {missing}")
 
 
 def _meta(decision: Decision) -> Meta:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -13,11 +13,12 @@ import anyio
 
 from acp_agent.agent.calls import CallRunner, TurnCancelled
 from acp_agent.agent.history import History
+from acp_agent.agent.inline import read_ahead
 from acp_agent.agent.options import SessionOptions
 from acp_agent.agent.orchestrator import Fm, Gptoss, Orchestrator
 from acp_agent.agent.permissions import Permissions
 from acp_agent.agent.turn import DEFAULT_LIMITS, Limits, Turn
-from acp_agent.agent.voice import Voice
+from acp_agent.agent.voice import SmallModel, Voice
 from acp_agent.conversation import Effort, ModelRequest, UserMessage
 from acp_agent.errors import AgentError, ContextOverflow
 from acp_agent.events import Emit, StopReason
@@ -89,16 +90,21 @@ class Session:
         """
         if self._busy.locked():
             return
-        try:
-            fm = self._orchestrated()
+        fm = self._orchestrated()
+        async with anyio.create_task_group() as tasks:
             if fm is not None:
-                await fm.router.warm_up()
-                await fm.small.warm()
+                tasks.start_soon(_ready, fm.router.warm_up)
+                tasks.start_soon(_ready, partial(self._warm_small, fm.small))
             if fm is None or self._last == "delegate":
-                await self._gptoss_voice().model.prefill(self._request())
-        except AgentError as error:
-            # The prompt that follows meets the same trouble, and says so to the user.
-            logger.debug("not all is ready: %s", error)
+                tasks.start_soon(_ready, self._read_ahead)
+
+    async def _warm_small(self, small: SmallModel) -> None:
+        voice = await small.warm()
+        if voice is not None:
+            await read_ahead(voice, self._history.entries)
+
+    async def _read_ahead(self) -> None:
+        await self._gptoss_voice().model.prefill(self._request())
 
     async def close(self) -> None:
         """End the turn under way and wait until it has cleaned up."""
@@ -179,3 +185,11 @@ class Session:
             max_tokens=voice.max_tokens,
             temperature=voice.temperature,
         )
+
+
+async def _ready(get_ready: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await get_ready()
+    except AgentError as error:
+        # The prompt that follows meets the same trouble, and says so to the user.
+        logger.debug("not all is ready: %s", error)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from acp_agent.events import Emit
-from acp_agent.ports import LocalModelBackend
+from acp_agent.ports import Chooser, LocalModelBackend
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,16 @@ class Voice:
     temperature: float | None = None
     may_ask: bool = True
 
+    @property
+    def chooser(self) -> Chooser | None:
+        """What it can be asked by whether it leaves a prompt to GPT-OSS."""
+        return self.model.chooser if self.may_ask else None
+
+    @property
+    def has_tool(self) -> bool:
+        """Whether it is given a tool with every prompt to leave it to GPT-OSS."""
+        return self.may_ask and self.model.chooser is None
+
 
 class SmallModel(Protocol):
     """The model that answers light prompts in mode `fm`; it may have to be fetched first."""
@@ -36,6 +46,11 @@ class SmallModel(Protocol):
         """
         ...
 
-    async def warm(self) -> None:
-        """Get ready what is at hand, while the user types. Raises BackendError."""
+    async def warm(self) -> Voice | None:
+        """Return it, loaded, while the user types; None if it has to be fetched for that.
+
+        Raises:
+            BackendError: It cannot be had.
+
+        """
         ...

@@ -57,17 +57,27 @@ def fitted(entries: Sequence[Entry], room: int) -> list[UserMessage | ModelStep]
     """
     *earlier, newest = seen(entries)
     newest = _cut(newest, room)
-    room -= size(newest)
-    kept: list[UserMessage | ModelStep] = []
-    for entry in reversed(earlier):
-        brief = replace(entry, attachments=()) if isinstance(entry, UserMessage) else entry
-        room -= size(brief)
-        if room < 0:
-            break
-        kept.insert(0, brief)
-    while kept and isinstance(kept[0], ModelStep):
-        kept.pop(0)
-    return [*kept, newest]
+    return [*_kept(earlier, room, room - size(newest)), newest]
+
+
+def ahead(entries: Sequence[Entry], room: int) -> list[UserMessage | ModelStep]:
+    """Return what the next message will find before it: `fitted` without its newest."""
+    return _kept(seen(entries), room, room)
+
+
+def _kept(
+    earlier: Sequence[UserMessage | ModelStep], room: int, left: int
+) -> list[UserMessage | ModelStep]:
+    """Return the newest of what was said before, in at most `left` of `room` tokens.
+
+    It is left out by the quarter: a server has read what stands unchanged, and reads the rest anew.
+    """
+    brief = [replace(e, attachments=()) if isinstance(e, UserMessage) else e for e in earlier]
+    over = sum(map(size, brief)) - left
+    out = math.ceil(over / (room / 4)) * (room / 4) if over > 0 else 0
+    while brief and (out > 0 or isinstance(brief[0], ModelStep)):
+        out -= size(brief.pop(0))
+    return brief
 
 
 def _answer(step: ModelStep) -> str:
@@ -86,9 +96,12 @@ def size(entry: UserMessage | ModelStep) -> int:
 
 def _cut(entry: UserMessage | ModelStep, room: int) -> UserMessage | ModelStep:
     """Return the message whole, or its beginning and its end: the question mostly stands first."""
-    tokens = size(entry)
-    if tokens <= room or not isinstance(entry, UserMessage):
+    if not isinstance(entry, UserMessage):
         return entry
-    kept = max(0, int(len(entry.text) * (room - FRAMING) / tokens) - len(LEFT_OUT))
-    head, tail = kept - kept // 3, kept // 3
-    return UserMessage(entry.text[:head] + LEFT_OUT + entry.text[len(entry.text) - tail :])
+    text, kept, cut = entry.text, len(entry.text), entry
+    # Once is not always enough: what is kept may have more tokens to a character than the rest.
+    while (tokens := size(cut)) > room and kept > 0:
+        kept = max(0, int(kept * (room - FRAMING) / tokens) - len(LEFT_OUT))
+        head, tail = kept - kept // 3, kept // 3
+        cut = UserMessage(text[:head] + LEFT_OUT + text[len(text) - tail :])
+    return cut

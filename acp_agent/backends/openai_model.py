@@ -71,7 +71,12 @@ class OpenAIModel:
         return await whole_step(self.stream(request))
 
     async def prefill(self, request: ModelRequest) -> None:
-        """Do nothing: such a server generates whatever it reads."""
+        """Have an engine of ours read `request`; any other server may have better things to do.
+
+        Such a server generates what it is asked for, one token at the least. Raises BackendError.
+        """
+        if self._server.api.service.ours:
+            await self.complete(replace(request, max_tokens=1))
 
     async def choose(self, request: ModelRequest, schema: Mapping[str, object]) -> dict[str, Any]:
         """Answer `request` with an object of `schema`, constrained where the server can.

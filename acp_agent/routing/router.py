@@ -5,6 +5,7 @@ The pure parts stand beside this; here they meet the vocabulary and the log, in 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -35,6 +36,8 @@ class Router:
         self._counter = counter
         self._log = log
         self._ready: tuple[Rubric, CountTokens] | None = None
+        # A prompt ends the warm-up but not its thread, and waits for what that is loading.
+        self._loading = threading.Lock()
 
     async def warm_up(self) -> None:
         """Load rubric and vocabulary now, and try them, which compiles the patterns."""
@@ -77,9 +80,10 @@ class Router:
         return decide(facts, rubric)
 
     def _prepared(self) -> tuple[Rubric, CountTokens]:
-        if self._ready is None:
-            self._ready = self._load(), self._counter()
-        return self._ready
+        with self._loading:
+            if self._ready is None:
+                self._ready = self._load(), self._counter()
+            return self._ready
 
 
 def because(decision: Decision, name: str, reason: str) -> Decision:

@@ -1,7 +1,7 @@
 """`acp-agent demo`: a client starts the agent in mode `fm`, and asks it two things.
 
 A light one, which the small model answers, and one that the demo weights of GPT-OSS's architecture
-get: to mend a failing test.
+get: to mend a failing test. Each has a session of its own.
 """
 
 from __future__ import annotations
@@ -80,12 +80,14 @@ async def _play(workspace: Path) -> str:
     async with open_client(command, LocalHost(workspace, decide), env=_environment()) as client:
         info = client.agent["agentInfo"]
         screen.line(f"initialize: {info['title']} ({info['name']} {info['version']})")
-        session = await client.new_session(workspace)
-        values = ", ".join(f"{name}: {value}" for name, value in session.options.items())
-        screen.line(f"session/new: {values}")
         stop = "end_turn"
+        # A session for each: what the small model says is never twice the same, and now and then
+        # nano, which knows its dialogues by heart, loses its thread over it.
         for prompt in (GREETING, PROMPT):
-            screen.line(f"\nsession/prompt: {prompt}\n", "bold")
+            session = await client.new_session(workspace)
+            values = ", ".join(f"{name}: {value}" for name, value in session.options.items())
+            screen.line(f"\nsession/new: {values}")
+            screen.line(f"session/prompt: {prompt}\n", "bold")
             stop = await session.prompt(prompt, screen.update)
             screen.end()
         return stop

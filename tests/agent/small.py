@@ -39,6 +39,7 @@ class Small:
         self._answers = [Says(a) if isinstance(a, str) else a for a in answers]
         self._window = window
         self.requests: list[ModelRequest] = []
+        self.prefills: list[ModelRequest] = []
 
     async def is_available(self) -> Availability:
         return Availability("ready")
@@ -50,7 +51,7 @@ class Small:
         return self._window
 
     async def prefill(self, request: ModelRequest) -> None:
-        raise AssertionError("nobody prefills a small model")
+        self.prefills.append(request)
 
     async def complete(self, request: ModelRequest) -> ModelStep:
         raise AssertionError("answers are streamed")
@@ -107,5 +108,9 @@ class SmallAtHand:
             self._model, self._label, max_tokens=100, temperature=0.1, may_ask=self._may_ask
         )
 
-    async def warm(self) -> None:
-        return
+    async def warm(self) -> Voice:
+        return await self.open(_unsaid)
+
+
+async def _unsaid(_: object) -> None:
+    return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,10 @@ def play(stage: MakeStage, tmp_path: Path) -> Play:
     def make(
         small: Small | str, *steps: Step, missing: str = "", rubric: str = "", **more: Any
     ) -> Stage:
-        async def gptoss_missing(_: str) -> str:
+        looks: list[str] = more.pop("looks", [])
+
+        async def gptoss_missing(model: str) -> str:
+            looks.append(model)
             return missing
 
         file = tmp_path / "rubric.toml"
@@ -338,6 +342,38 @@ async def test_without_gptoss_the_small_model_answers_a_light_prompt_as_ever(pla
     assert small.requests[0].tools == ()
 
 
+@pytest.mark.parametrize(
+    ("prompt", "rubric", "count"), [(LIGHT, "", 0), (LIGHT, DOUBTFUL, 1), (HEAVY, "", 1)]
+)
+async def test_gptoss_is_looked_for_only_where_a_prompt_may_go_to_it(
+    play: Play, prompt: str, rubric: str, count: int
+) -> None:
+    looks: list[str] = []
+    small = ChoosingSmall({"decision": "inline", "reason": ""}, "Hello.")
+    stage = play(small, DONE, rubric=rubric, looks=looks)
+    await stage.prompt(prompt)
+    assert looks == ["m"] * count
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (Says(), "had no answer"),
+        (Says("We", error=StreamDropped("it broke off")), "fm_unavailable: it broke off"),
+    ],
+    ids=["nothing", "half of it"],
+)
+async def test_a_small_model_that_fails_in_a_clear_case_has_gptoss_looked_for(
+    play: Play, said: Says, reason: str
+) -> None:
+    stage = play(ChoosingSmall({}, said), missing="no model was found")
+    with pytest.raises(
+        EngineUnavailable, match=f"{reason}, and GPT-OSS cannot answer now: no model was found"
+    ):
+        await stage.prompt(LIGHT)
+    assert stage.of(ToolCallStarted) == []
+
+
 async def test_without_gptoss_the_small_model_says_what_is_missing(play: Play) -> None:
     stage = play(Small("Use a loop."), missing="no gpt-oss model was found")
     assert await stage.prompt(HEAVY) == "end_turn"
@@ -492,6 +528,30 @@ async def test_gptoss_is_not_warmed_before_it_was_needed(play: Play) -> None:
     await stage.prompt(LIGHT)
     await stage.session.prewarm()
     assert not stage.engine.prefills
+    await stage.prompt(HEAVY)
+    await stage.session.prewarm()
+    assert len(stage.engine.prefills) == 1
+
+
+@pytest.mark.parametrize("can_choose", [True, False])
+async def test_the_small_model_reads_ahead_what_its_next_prompt_begins_with(
+    play: Play, can_choose: bool
+) -> None:
+    answers = ("Hello, Ada.", "You are Ada.")
+    small = ChoosingSmall({}, *answers) if can_choose else Small(*answers)
+    stage = play(small, DONE)
+    await stage.session.prewarm()
+    await stage.prompt("hi, I am Ada")
+    await stage.prompt(HEAVY)
+    await stage.session.prewarm()
+    await stage.prompt(LIGHT)
+    for ahead, request in zip(small.prefills, small.requests, strict=True):
+        *earlier, _ = request.entries
+        assert ahead == replace(request, entries=earlier)
+
+
+async def test_a_small_model_that_is_not_there_keeps_nobody_from_getting_ready(play: Play) -> None:
+    stage = play("nothing answers at 1976", DONE)
     await stage.prompt(HEAVY)
     await stage.session.prewarm()
     assert len(stage.engine.prefills) == 1

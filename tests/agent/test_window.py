@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acp_agent.agent.window import LEFT_OUT, estimated_tokens, fitted, seen, size
+from acp_agent.agent.window import LEFT_OUT, ahead, estimated_tokens, fitted, seen, size
 from acp_agent.conversation import (
     Attachment,
     Call,
@@ -57,6 +59,30 @@ def test_what_is_fitted_fits_and_alternates_too(
         [UserMessage, ModelStep] * (len(kept) // 2) + [UserMessage]
     )
     assert sum(map(size, kept)) <= room + size(UserMessage(LEFT_OUT))
+
+
+@given(ENTRIES, USERS, st.integers(min_value=24, max_value=200))
+def test_what_is_read_ahead_of_an_answer_is_what_stands_before_a_short_message(
+    entries: list[Entry], newest: UserMessage, room: int
+) -> None:
+    entries = [UserMessage("hi"), *entries, ModelStep((Message("final", "yes"),))]
+    before = ahead(entries, room)
+    assert [type(entry) for entry in before] == [UserMessage, ModelStep] * (len(before) // 2)
+    assert sum(map(size, before)) <= room
+    kept = fitted([*entries, newest], room)[:-1]
+    assert kept == before[len(before) - len(kept) :]
+
+
+def test_what_a_full_window_begins_with_stays_for_many_turns() -> None:
+    firsts: list[Entry] = []
+    entries: list[Entry] = []
+    for number in range(40):
+        entries += [UserMessage(f"{number}"), ModelStep((Message("final", "word " * 20),))]
+        kept = fitted([*entries, UserMessage("next")], 1000)
+        assert number < 10 or sum(map(size, kept)) > 500
+        firsts.append(kept[0])
+    changes = sum(1 for before, after in pairwise(firsts) if before != after)
+    assert 2 < changes < 10
 
 
 def test_only_what_the_user_saw_as_an_answer_is_kept() -> None:
