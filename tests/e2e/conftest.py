@@ -17,6 +17,7 @@ DIRECTORIES = {
     "HOME": "home",
     "XDG_CACHE_HOME": "cache",
     "XDG_STATE_HOME": "state",
+    "XDG_DATA_HOME": "data",
     "XDG_CONFIG_HOME": "config",
     "XDG_RUNTIME_DIR": "runtime",
 }
@@ -24,9 +25,10 @@ DIRECTORIES = {
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """Give the environment in which agents share one engine with the demo weights."""
+    """Give the environment in which agents share one engine with the demo weights; no network."""
     base = tmp_path_factory.mktemp("world")
-    env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "GPT_OSS_KEEPALIVE_SECS": "60"}
+    env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PIP_NO_INDEX": "1"}
+    env["GPT_OSS_KEEPALIVE_SECS"] = "60"
     for variable, name in DIRECTORIES.items():
         (base / name).mkdir(mode=0o700)
         env[variable] = str(base / name)
@@ -42,6 +44,12 @@ def apart(world: dict[str, str], tmp_path: Path) -> Iterator[dict[str, str]]:
     env = world | {"XDG_RUNTIME_DIR": str(tmp_path / "runtime"), "GPT_OSS_KEEPALIVE_SECS": "0.2"}
     yield env
     end_engines(env)
+
+
+@pytest.fixture
+def with_small(apart: dict[str, str], smollm2: Path) -> dict[str, str]:
+    """Give an environment in which the packaged small model is installed."""
+    return apart | {"XDG_DATA_HOME": str(smollm2.parents[2])}
 
 
 @pytest.fixture

@@ -57,11 +57,6 @@ def meta(update: Json) -> Json:
     return update.get("_meta") or {}
 
 
-def with_small(env: Env, weights: Path) -> Env:
-    """Return the environment in which the packaged small model is installed."""
-    return env | {"XDG_DATA_HOME": str(weights.parents[2])}
-
-
 @pytest.fixture
 def logged(world: Env, tmp_path: Path) -> Env:
     """Give the shared environment with a state directory, and so a decision log, of its own."""
@@ -70,9 +65,11 @@ def logged(world: Env, tmp_path: Path) -> Env:
 
 
 async def test_the_packaged_small_model_answers_a_light_prompt(
-    logged: Env, smollm2: Path, workspace: Path
+    with_small: Env, workspace: Path, tmp_path: Path
 ) -> None:
-    async with open_agent(with_small(logged, smollm2), *FM) as agent:
+    (tmp_path / "state").mkdir()
+    logged = with_small | {"XDG_STATE_HOME": str(tmp_path / "state")}
+    async with open_agent(logged, *FM) as agent:
         turn = await (await agent.new_session(workspace)).prompt("hi")
     assert (turn.stop, turn.calls) == ("end_turn", [])
     assert 3 < len(turn.answer) < 1000
@@ -180,9 +177,9 @@ async def test_without_the_small_model_gptoss_answers_and_the_reason_is_clear(
 
 
 async def test_without_gptoss_the_small_model_says_what_is_missing(
-    modelless: Env, smollm2: Path, workspace: Path
+    with_small: Env, modelless: Env, workspace: Path
 ) -> None:
-    async with open_agent(with_small(modelless, smollm2), "--mode", "fm") as agent:
+    async with open_agent(modelless | with_small, "--mode", "fm") as agent:
         session = await agent.new_session(workspace)
         heavy = await session.prompt("Refactor calc.py and add tests")
         light = await session.prompt("hi")
@@ -243,10 +240,9 @@ async def test_switching_modes_in_mid_session_keeps_what_was_said(
 
 
 async def test_where_the_small_model_cannot_be_fetched_the_demo_weights_stand_in(
-    logged: Env, workspace: Path, tmp_path: Path
+    logged: Env, workspace: Path
 ) -> None:
-    env = logged | {"XDG_DATA_HOME": str(tmp_path / "data"), "PIP_NO_INDEX": "1"}
-    async with open_agent(env, *FM) as agent:
+    async with open_agent(logged, *FM) as agent:
         turn = await (await agent.new_session(workspace)).prompt("hello")
     assert turn.answer == NANO_LABEL + HELLO.answer.text
     assert turn.calls == []
@@ -256,11 +252,10 @@ async def test_where_the_small_model_cannot_be_fetched_the_demo_weights_stand_in
 
 
 def test_run_says_on_the_side_who_answers_and_why(logged: Env, workspace: Path) -> None:
-    env = logged | {"XDG_DATA_HOME": str(workspace), "PIP_NO_INDEX": "1"}
     command = [sys.executable, "-m", "acp_agent", "run", *FM, "hello"]
     ran = subprocess.run(
         command,
-        env=env,
+        env=logged,
         cwd=workspace,
         capture_output=True,
         text=True,

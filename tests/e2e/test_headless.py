@@ -144,13 +144,35 @@ def test_run_ends_quietly_when_its_reader_leaves(world: Env) -> None:
     assert b"Traceback" not in said
 
 
-def test_demo_shows_the_diff_and_the_answer_and_mends_the_test(world: Env) -> None:
+def mends_the_test(ran: subprocess.CompletedProcess[str]) -> bool:
+    """Tell whether the demo said what it must, and did its work."""
+    lines = ran.stdout.splitlines()
+    needed = ("  -    return a - b", "  +    return a + b", NANO_LABEL + FIX.answer.text)
+    return (
+        ran.returncode == 0
+        and "are not gpt-oss" in " ".join(lines[:2])
+        and set(needed) <= set(lines)
+        and any(line.startswith("→ delegate: It needs a tool and it asks for") for line in lines)
+        and ran.stdout.endswith("stop reason: end_turn; the test passes now.\n")
+    )
+
+
+def test_demo_shows_an_inline_answer_and_a_delegation_with_the_reasons(with_small: Env) -> None:
+    ran = agent(with_small, "demo")
+    assert mends_the_test(ran), ran.stdout
+    lines = ran.stdout.splitlines()
+    inline = lines.index(
+        "→ inline: It is a short question, so the small model answers (score -30, threshold 50)"
+    )
+    assert lines[inline + 1]
+    assert NANO_LABEL not in lines[inline + 1]
+
+
+def test_demo_does_without_a_network(world: Env) -> None:
     ran = agent(world, "demo")
-    assert ran.returncode == 0
-    assert "not gpt-oss" in ran.stdout.splitlines()[0]
-    for line in ("  -    return a - b", "  +    return a + b", NANO_LABEL + FIX.answer.text):
-        assert line in ran.stdout.splitlines()
-    assert ran.stdout.endswith("stop reason: end_turn; the test passes now.\n")
+    assert mends_the_test(ran), ran.stdout
+    assert "cannot fetch SmolLM2-135M-Instruct: " in ran.stdout
+    assert "The demo weights answer light prompts too" in ran.stdout
 
 
 def test_doctor_finds_everything_but_a_model(modelless: Env) -> None:
@@ -175,6 +197,7 @@ def test_doctor_is_content_with_a_model_and_tells_programs_so(world: Env) -> Non
         "vocabulary": "works",
         "engine": "works",
         "model": "works",
+        "small model": "note",
         "sandbox": "note",
     }
 
@@ -213,7 +236,7 @@ def test_doctor_is_content_with_a_model_and_tells_programs_so(world: Env) -> Non
             "--mode: mode must be one of gptoss_20b, gptoss_120b, fm",
         ),
         (("run", "--mode", "gptoss_120b", "hi"), {}, "mode gptoss_120b is not on offer: set GPT_O"),
-        (("run", "--fm-backend", "/no/a.gguf", "hi"), {}, "fm_backend: there is no file '/no/a.g"),
+        (("run", "--fm-backend", "/no/a.gguf", "hi"), {}, "fm.backend: '/no/a.gguf' is no file"),
         (("serve",), {"GPT_OSS_120B_MODEL": "/no/b.gguf"}, "model_120b: there is no file '/no/b."),
         (
             ("serve", "--mode", "fm"),
