@@ -19,7 +19,7 @@ import anyio
 
 from acp_agent.client import LocalHost, allow, open_client
 from acp_agent.config import SOURCES
-from acp_agent.verbs.run import serve_command
+from acp_agent.verbs.run import prompt_shown, serve_command
 from acp_agent.verbs.show import Screen
 
 YESTERDAY = time.time() - 86_400
@@ -75,12 +75,12 @@ async def _play(workspace: Path) -> str:
         screen.line(f"  ? session/request_permission [{kinds}] → allow_once", "yellow")
         return await allow(call, options)
 
+    stop = "end_turn"
     command = serve_command({"demo": True, "mode": "fm"})
     screen.line(f"\n$ {' '.join(['acp-agent', *command[4:]])}", "bold")
     async with open_client(command, LocalHost(workspace, decide), env=_environment()) as client:
         info = client.agent["agentInfo"]
         screen.line(f"initialize: {info['title']} ({info['name']} {info['version']})")
-        stop = "end_turn"
         # A session for each: what the small model says is never twice the same, and now and then
         # nano, which knows its dialogues by heart, loses its thread over it.
         for prompt in (GREETING, PROMPT):
@@ -88,9 +88,13 @@ async def _play(workspace: Path) -> str:
             values = ", ".join(f"{name}: {value}" for name, value in session.options.items())
             screen.line(f"\nsession/new: {values}")
             screen.line(f"session/prompt: {prompt}\n", "bold")
-            stop = await session.prompt(prompt, screen.update)
+            stop = await prompt_shown(session, prompt, screen)
             screen.end()
-        return stop
+            if screen.is_gone:
+                break
+    if screen.is_gone:
+        raise BrokenPipeError
+    return stop
 
 
 def _environment() -> dict[str, str]:

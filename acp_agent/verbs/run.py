@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from acp_agent.client import LocalHost, allow, open_client, reject
+from acp_agent.client import ClientSession, LocalHost, allow, open_client, reject
 from acp_agent.config import Settings
 from acp_agent.errors import ConfigError
 from acp_agent.verbs.show import Screen
@@ -58,7 +58,6 @@ def serve_command(flags: Mapping[str, object]) -> list[str]:
 
 async def _run(command: Sequence[str], workspace: Path, text: str, as_json: bool) -> str:
     screen = JsonLines() if as_json else Screen()
-    gone = False
 
     async def decide(call: dict[str, Any], options: Sequence[dict[str, Any]]) -> str | None:
         if as_json or not sys.stdin.isatty():
@@ -73,28 +72,38 @@ async def _run(command: Sequence[str], workspace: Path, text: str, as_json: bool
         return await (allow if yes else reject)(call, options)
 
     async with open_client(command, LocalHost(workspace, decide, files=False)) as client:
-        session = await client.new_session(workspace)
-
-        def show(update: dict[str, Any]) -> None:
-            nonlocal gone
-            try:
-                screen.update(update)
-            except BrokenPipeError:  # whoever read us has enough
-                gone = True
-                session.cancel()
-
-        stop = await session.prompt(text, show)
-    if gone:
+        stop = await prompt_shown(await client.new_session(workspace), text, screen)
+    if screen.is_gone:
         raise BrokenPipeError
     screen.end(stop)
     return stop
 
 
+async def prompt_shown(session: ClientSession, text: str, screen: Screen | JsonLines) -> str:
+    """Send a prompt, show what happens, and return the stop reason.
+
+    Nobody may be there any more to see it: then the turn is cancelled.
+    """
+
+    def show(update: dict[str, Any]) -> None:
+        screen.update(update)
+        if screen.is_gone:
+            session.cancel()
+
+    return await session.prompt(text, show)
+
+
 class JsonLines:
     """Writes every update as a line of JSON, and at last the stop reason."""
 
+    def __init__(self) -> None:
+        self.is_gone = False
+
     def update(self, update: dict[str, Any]) -> None:
-        print(json.dumps(update, ensure_ascii=False), flush=True)
+        try:
+            print(json.dumps(update, ensure_ascii=False), flush=True)
+        except BrokenPipeError:
+            self.is_gone = True
 
     def end(self, stop: str = "") -> None:
         if stop:

@@ -24,6 +24,7 @@ class Screen:
         self, out: TextIO = sys.stdout, side: TextIO = sys.stderr, root: Path | None = None
     ) -> None:
         """Paths below `root` are shown relative to it."""
+        self.is_gone = False  # whoever read us has had enough
         self._root = f"{root}{os.sep}" if root else ""
         self._out = out
         self._side = side
@@ -62,7 +63,7 @@ class Screen:
     def line(self, text: str, colour: str = "") -> None:
         """Write a line of our own."""
         self._end_message()
-        print(self._paint(text, colour), file=self._side, flush=True)
+        self._write(self._side, f"{self._paint(text, colour)}\n")
 
     def end(self, stop: str = "") -> None:
         """Finish a line that is still open."""
@@ -74,8 +75,7 @@ class Screen:
             self._end_message()
             self._message = update.get("messageId", "")
         self._open = stream
-        stream.write(self._paint(text, colour) if stream is self._side else text)
-        stream.flush()
+        self._write(stream, self._paint(text, colour) if stream is self._side else text)
 
     def _call(self, update: dict[str, Any]) -> None:
         call = self._calls.setdefault(update["toolCallId"], {})
@@ -109,8 +109,16 @@ class Screen:
 
     def _end_message(self) -> None:
         if self._open is not None:
-            print(file=self._open, flush=True)
+            self._write(self._open, "\n")
             self._message, self._open = "", None
+
+    def _write(self, stream: TextIO, text: str) -> None:
+        try:
+            if not self.is_gone:
+                stream.write(text)
+                stream.flush()
+        except BrokenPipeError:
+            self.is_gone = True
 
     def _paint(self, text: str, colour: str) -> str:
         if not self._colour or not colour:
