@@ -50,7 +50,15 @@ class Terminal:
     terminal_id: str
 
 
-ToolContent = Diff | Text | Terminal
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture: `data` is base64, `mime_type` such as `image/png`."""
+
+    data: str
+    mime_type: str
+
+
+ToolContent = Diff | Text | Terminal | Image
 Meta = Mapping[str, object]
 
 

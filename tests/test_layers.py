@@ -23,6 +23,13 @@ FORBIDDEN = {
     "tools/": {"acp_agent.protocol", "acp_agent.agent", "acp_agent.backends", "acp_agent.harmony"},
     "backends/": {"acp_agent.protocol", "acp_agent.agent", "acp_agent.tools"},
     "engine/": {"acp_agent.protocol", "acp_agent.agent", "acp_agent.tools"},
+    "sandbox/": {
+        "acp_agent.protocol",
+        "acp_agent.agent",
+        "acp_agent.backends",
+        "acp_agent.harmony",
+        "acp_agent.tools",
+    },
     "routing/": {
         "acp_agent.protocol",
         "acp_agent.agent",
@@ -42,6 +49,9 @@ HOMES = {
     "httpx": ("backends/", "engine/"),
     "openai_harmony": ("harmony/",),
     "xllamacpp": ("engine/",),
+    "docker": ("sandbox/",),
+    "lxml": ("tools/browser/",),
+    "mcp": ("tools/mcp",),
 }
 
 

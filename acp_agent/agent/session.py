@@ -111,7 +111,7 @@ class Session:
         self.cancel()
         with anyio.move_on_after(CLEAN_UP_SECONDS, shield=True):
             async with self._busy:
-                pass
+                await self._toolbox.close()
 
     async def _run(self, message: UserMessage, emit: Emit) -> StopReason:
         if self._preface and not self._history.entries:

@@ -9,6 +9,7 @@ from typing import Any, assert_never
 from acp_agent.events import (
     Diff,
     Event,
+    Image,
     Location,
     Meta,
     Noticed,
@@ -192,6 +193,9 @@ def _content(content: ToolContent) -> tuple[int, Object]:
             return min(len(text), MAX_TEXT), _text(text)
         case Terminal(terminal_id):
             return 0, _terminal(terminal_id)
+        case Image(data, mime_type):
+            picture: Object = {"type": "image", "data": data, "mimeType": mime_type}
+            return len(data), {"type": "content", "content": picture}
         case Diff(path, old_text, new_text):
             size = len(old_text or "") + len(new_text)
             # Half a diff would be a lie about the file.

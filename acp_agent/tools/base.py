@@ -84,3 +84,7 @@ class Toolbox(Protocol):
     async def prepare(self, call_id: str, recipient: str, arguments: str) -> Prepared:
         """Resolve the recipient, check the arguments, prepare the call. Raises ToolFailed."""
         ...
+
+    async def close(self) -> None:
+        """Let go of what the tools hold: sandboxes, servers. The session is over."""
+        ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from acp_agent.conversation import ToolSpec
@@ -14,6 +14,7 @@ from acp_agent.tools.base import Prepared, Tool, Toolbox
 from acp_agent.tools.call_arguments import parse_arguments
 from acp_agent.tools.list_files import ListFiles
 from acp_agent.tools.names import resolve
+from acp_agent.tools.raw_body import RawBody
 from acp_agent.tools.read_file import ReadFile
 from acp_agent.tools.search_files import SearchFiles
 from acp_agent.tools.shell import Shell
@@ -28,7 +29,11 @@ _KINDS = (ReadFile, ListFiles, SearchFiles, ApplyPatch, WriteFile, Shell, Update
 class Tools:
     """A `Toolbox` of `Tool`s; their order is the order in the model's prompt."""
 
-    def __init__(self, tools: Sequence[Tool]) -> None:
+    def __init__(
+        self, tools: Sequence[Tool], closers: Sequence[Callable[[], Awaitable[None]]] = ()
+    ) -> None:
+        """Take the tools, and how to let go of what they hold."""
+        self._closers = closers
         self._tools = {tool.spec.name: tool for tool in tools}
         self._specs = tuple(tool.spec for tool in tools)
 
@@ -48,7 +53,14 @@ class Tools:
         """Resolve the recipient, check the arguments, prepare the call. Raises ToolFailed."""
         name = resolve(recipient, self._tools)
         tool = self._tools[name]
+        if issubclass(tool.arguments, RawBody):
+            return await tool.prepare(call_id, tool.arguments(body=arguments))
         return await tool.prepare(call_id, parse_arguments(name, tool.arguments, arguments))
+
+    async def close(self) -> None:
+        """Let go of what the tools hold."""
+        for close in self._closers:
+            await close()
 
 
 def make_tools(workspace: Workspace, editor: Editor | None, *, command_timeout: float) -> Toolbox:

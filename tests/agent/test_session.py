@@ -190,6 +190,9 @@ class BrokenToolbox:
     async def prepare(self, call_id: str, recipient: str, arguments: str) -> Prepared:
         raise ZeroDivisionError
 
+    async def close(self) -> None:
+        return
+
 
 async def test_a_bug_in_a_tool_is_logged_and_the_run_goes_on(
     stage: MakeStage, caplog: pytest.LogCaptureFixture
