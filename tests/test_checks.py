@@ -35,7 +35,7 @@ def complaint(settings: Settings, variables: dict[str, str] | None = None) -> st
         (
             Settings(fm_backend="ollama:m"),
             {"OLLAMA_BASE_URL": "here"},
-            "fm.backend: ollama: 'here' is no address of an engine",
+            "fm.backend: OLLAMA_BASE_URL: 'here' is no address",
         ),
         (
             Settings(fm_backend="lmstudio:m"),
