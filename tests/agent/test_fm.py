@@ -11,8 +11,10 @@ import pytest
 from acp_agent.backends.script import (
     Invoke,
 )
+from acp_agent.conversation import UserMessage
 from acp_agent.errors import EngineFailed
 from acp_agent.events import (
+    Event,
     TextDelta,
     ToolCallStarted,
     ToolCallUpdated,
@@ -253,3 +255,42 @@ async def test_a_small_model_without_an_answer_delegates(play: Play, tmp_path: P
         "delegate",
         "The small model had no answer, so GPT-OSS answers",
     )
+
+
+async def test_a_server_that_refuses_the_choice_gets_the_tool(play: Play) -> None:
+    wish = Says(call=("gptoss_generate", "{}"))
+    small = ChoosingSmall(EngineFailed("response_format is not supported"), wish)
+    stage = play(small, DONE, rubric=DOUBTFUL)
+    assert await stage.prompt(LIGHT) == "end_turn"
+    assert [tool.name for tool in small.requests[0].tools] == ["gptoss.generate"]
+    assert stage.text() == "Done."
+
+
+async def test_a_choice_needs_no_reason(play: Play) -> None:
+    stage = play(ChoosingSmall({"decision": "delegate"}), DONE, rubric=DOUBTFUL)
+    await stage.prompt(LIGHT)
+    assert stage.text() == "Done."
+
+
+async def test_the_call_ends_also_if_the_turn_is_cancelled_while_it_appears(play: Play) -> None:
+    stage = play(Small(), DONE)
+    emit = stage.emit
+
+    async def cancelling(event: Event) -> None:
+        await emit(event)
+        if isinstance(event, ToolCallStarted):
+            stage.session.cancel()
+            await anyio.lowlevel.checkpoint()
+
+    with anyio.fail_after(10):
+        stop = await stage.session.prompt(UserMessage(HEAVY), cancelling)
+    assert stop == "cancelled"
+    assert [event.status for event in delegation(stage)] == ["pending", "failed"]
+
+
+async def test_a_long_prompt_stays_an_object_in_the_call(play: Play) -> None:
+    stage = play(Small(), DONE)
+    await stage.prompt(HEAVY + " x" * 15_000)
+    started: Any = delegation(stage)[0]
+    assert started.raw_input["user_prompt"].endswith("characters left out]")
+    assert len(started.raw_input["user_prompt"]) < 21_000
