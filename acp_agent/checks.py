@@ -15,8 +15,10 @@ from acp_agent.offer import BRIDGE, SMOLLM2, fm_backend, names_file, session_opt
 from acp_agent.paths import user_path
 
 
-def check(settings: Settings, variables: Mapping[str, str], at_hand: str) -> None:
-    """Return if serving can begin; `at_hand` is the small model that the machine has already.
+def check(settings: Settings, variables: Mapping[str, str], at_hand: str) -> str:
+    """Return what the user should know although serving can begin; mostly nothing.
+
+    `at_hand` is the small model that the machine has already.
 
     Raises:
         ConfigError: It cannot; the text names the setting, or file and line.
@@ -34,25 +36,34 @@ def check(settings: Settings, variables: Mapping[str, str], at_hand: str) -> Non
     small = fm_backend(settings, variables, at_hand)
     if small:
         _check_small(settings, small, variables)
-        _check_rubric(settings)
+        return _check_rubric(settings)
+    return ""
 
 
 def _check_small(settings: Settings, small: str, variables: Mapping[str, str]) -> None:
     if settings.fm_backend and small != SMOLLM2:
-        from acp_agent.engine.small import Gguf, parse_small
+        from acp_agent.backends.select import Selector
+        from acp_agent.engine.small import parse_small
 
-        if not isinstance(parse_small(small), Gguf):
+        if isinstance(parse_small(small), Selector):
             _check_selector(small, variables, "fm.backend: ")
     elif small == BRIDGE:
         _check_address("FM_BRIDGE_URL", variables["FM_BRIDGE_URL"])
 
 
-def _check_rubric(settings: Settings) -> None:
+def _check_rubric(settings: Settings) -> str:
     rubric = rubric_file(settings)
-    if rubric and not settings.routing_default_if_broken:
-        from acp_agent.routing.load import load_rubric
+    if rubric is None:
+        return ""
+    from acp_agent.routing.load import load_rubric
 
+    try:
         load_rubric(rubric)
+    except ConfigError as error:
+        if not settings.routing_default_if_broken:
+            raise
+        return f"{error}; going by the shipped rubric"
+    return ""
 
 
 def _check_larger(model: str, variables: Mapping[str, str]) -> None:
@@ -71,7 +82,9 @@ def _check_selector(text: str, variables: Mapping[str, str], setting: str = "") 
         url = variables.get(provider.url_variable) or provider.url
         if url:
             # The backend would bring its HTTP client along: 50 ms before the first answer.
-            _check_address(selector.provider, url, variables.get(provider.key_variable, ""))
+            name = provider.url_variable if variables.get(provider.url_variable) else ""
+            key = variables.get(provider.key_variable, "")
+            _check_address(name or selector.provider, url, key)
         else:
             make_backend(selector, variables)
     except ConfigError as error:

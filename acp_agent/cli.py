@@ -46,7 +46,7 @@ def serve(settings: Settings) -> int:
     from acp_agent.protocol.stdio import claim
 
     at_hand = small_model()
-    check(settings, os.environ, at_hand)
+    _tell(check(settings, os.environ, at_hand))
     agent = Agent(lambda: session_options(settings, os.environ, at_hand), __version__)
     opened = serve_opening(agent, claim())
     if opened is None:
@@ -58,6 +58,11 @@ def serve(settings: Settings) -> int:
 
     anyio.run(app.serve, settings, opened, os.environ)
     return 0
+
+
+def _tell(note: str) -> None:
+    if note:
+        print(f"acp-agent: {note}", file=sys.stderr)
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -113,7 +118,7 @@ def _dispatch(args: argparse.Namespace) -> int:
             from acp_agent.engine.at_hand import small_model
             from acp_agent.verbs.run import run_prompt
 
-            check(settings, os.environ, small_model())
+            _tell(check(settings, os.environ, small_model()))
             return run_prompt(settings, flags, args.prompt, cwd=args.cwd, as_json=args.json)
         case "demo":
             from acp_agent.verbs.demo import run_demo

@@ -35,12 +35,22 @@ def complaint(settings: Settings, variables: dict[str, str] | None = None) -> st
         (
             Settings(fm_backend="ollama:m"),
             {"OLLAMA_BASE_URL": "here"},
-            "fm.backend: ollama: 'here' is no address of an engine",
+            "fm.backend: OLLAMA_BASE_URL: 'here' is no address",
         ),
         (
             Settings(fm_backend="lmstudio:m"),
             {"LM_API_TOKEN": "\n"},
             "fm.backend: lmstudio: the key for http://localhost:1234 holds characters",
+        ),
+        (
+            Settings(),
+            {"FM_BRIDGE_URL": "http://192.168.1.300:1976"},
+            "FM_BRIDGE_URL: 'http://192.168.1.300:1976' is no address of an engine",
+        ),
+        (
+            Settings(),
+            {"FM_BRIDGE_URL": "http://me:secret@localhost"},
+            "FM_BRIDGE_URL: an engine's address holds a user or a password; give its key instead",
         ),
         (Settings(), {"FM_BRIDGE_URL": "here"}, "FM_BRIDGE_URL: 'here' is no address of an engine"),
         (Settings(model_120b="/no/b.gguf"), {}, "model_120b: there is no file '/no/b.gguf'"),
@@ -90,6 +100,15 @@ def test_a_broken_rubric_is_named_with_line_and_key_only_where_fm_is_on_offer(
         assert complaint(offering) == (
             f"{rubric}, line 2: threshold: 'high' is not of type 'integer'"
         )
+
+
+def test_a_broken_rubric_that_the_shipped_one_stands_in_for_is_told(tmp_path: Path) -> None:
+    rubric = tmp_path / "rubric.toml"
+    rubric.write_text("treshold = 80\n")
+    settings = Settings(mode="fm", routing_rubric=str(rubric), routing_default_if_broken=True)
+    note = check(settings, {}, at_hand="")
+    assert note.startswith(f"{rubric}, line 1: treshold: unknown key")
+    assert note.endswith("; going by the shipped rubric")
 
 
 def test_a_rubric_that_is_not_there_is_named() -> None:

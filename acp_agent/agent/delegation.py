@@ -33,8 +33,11 @@ from acp_agent.routing.facts import Facts
 
 NAME = "gptoss.generate"
 SOURCE = "gptoss"
+ORCHESTRATOR = "fm_orchestrator"  # whoever decides, and answers what is light
 CLEAN_UP_SECONDS = 5
-LONGEST_REASON = 150
+LONGEST_REASON = 300
+CHOSEN_REASON = 150  # of a constrained choice
+LONGEST_PROMPT = 20_000  # characters that `rawInput` repeats
 
 TaskType = Literal["code_generation", "refactoring", "documentation", "analysis"]
 TASK_TYPES: tuple[TaskType, ...] = ("code_generation", "refactoring", "documentation", "analysis")
@@ -48,10 +51,10 @@ CHOICE: Mapping[str, object] = {
     "type": "object",
     "properties": {
         # In this order: a model that has found a reason decides better.
-        "reason": {"type": "string", "maxLength": LONGEST_REASON},
+        "reason": {"type": "string", "maxLength": CHOSEN_REASON},
         "decision": {"type": "string", "enum": ["inline", "delegate"]},
     },
-    "required": ["reason", "decision"],
+    "required": ["decision"],
     "additionalProperties": False,
 }
 TOOL = ToolSpec(
@@ -72,11 +75,36 @@ TOOL = ToolSpec(
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """The small model wants GPT-OSS to answer; `reason` is its own, or ours about it."""
+    """The small model does not answer: it wants GPT-OSS to, or cannot.
+
+    `rule` and `reason` are our words for it, `detail` are its own, or its server's; one that is
+    `stalled` kept the prompt waiting.
+    """
 
     reason: str
-    task_type: TaskType | None = None
+    detail: str = ""
     rule: str = "fm_asks"
+    task_type: TaskType | None = None
+    stalled: bool = False
+
+    @property
+    def told(self) -> str:
+        """The reason as the user is told it."""
+        return f"{self.reason} ({self.detail})" if self.detail else self.reason
+
+
+NO_ANSWER = Wish("the small model had no answer", rule="fm_no_answer")
+
+
+def unavailable(error: BackendError) -> Wish:
+    """Return what it means that the small model cannot answer."""
+    return Wish("the small model cannot answer now", plain(str(error)), "fm_unavailable")
+
+
+def plain(text: str) -> str:
+    """Return somebody else's words as one short line."""
+    line = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(line.split())[:LONGEST_REASON].rstrip(" .")
 
 
 def chosen(choice: Mapping[str, Any]) -> Wish | None:
@@ -96,9 +124,8 @@ def wished(call: Call) -> Wish:
 
 
 def _wish(reason: object) -> Wish:
-    words = " ".join(reason.split()) if isinstance(reason, str) else ""
-    asks = "the small model asks for GPT-OSS"
-    return Wish(f"{asks}: {words[:LONGEST_REASON].rstrip('. ')}" if words else asks)
+    words = plain(reason) if isinstance(reason, str) else ""
+    return Wish("the small model asks for GPT-OSS", words)
 
 
 def task_type(facts: Facts, prompt: str) -> TaskType:
@@ -126,13 +153,13 @@ class Delegation:
         workspace_root: str = "",
     ) -> None:
         self._id = call_id
-        self._reason = decision.reason
+        self._reason = decision.told
         self._title = f"{NAME} ({task.replace('_', ' ')})"
-        self._meta = {"source": "fm_orchestrator", "routing": decision.as_json()}
+        self._meta = {"source": ORCHESTRATOR, "routing": decision.as_json()}
         self._raw_input = {
-            "user_prompt": user_prompt,
+            "user_prompt": _cut(user_prompt),
             "task_type": task,
-            "reason": decision.reason,
+            "reason": decision.told,
             "provider": SOURCE,
             "model": model,
             **({"workspace_root": workspace_root} if workspace_root else {}),
@@ -153,10 +180,10 @@ class Delegation:
 
         """
         start = ToolCallStarted(self._id, NAME, self._title, "think", raw_input=self._raw_input)
-        await self._emit(replace(start, meta=self._meta))
-        await self._emit(self._update("in_progress", ""))
         end = self._update("failed", "stopped")
         try:
+            await self._emit(replace(start, meta=self._meta))
+            await self._emit(self._update("in_progress", ""))
             stop = await turn(self._used.emit)
             if stop != "cancelled":
                 output = {"stop_reason": stop, "usage": self._used.as_json()}
@@ -173,6 +200,11 @@ class Delegation:
     def _update(self, status: ToolStatus, words: str, output: object = None) -> ToolCallUpdated:
         text = f"{self._reason}\n{words}".rstrip()
         return ToolCallUpdated(self._id, status=status, content=(Text(text),), raw_output=output)
+
+
+def _cut(text: str) -> str:
+    left_out = len(text) - LONGEST_PROMPT
+    return f"{text[:LONGEST_PROMPT]} [{left_out} characters left out]" if left_out > 0 else text
 
 
 class Used:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from acp_agent.conversation import Call, Entry, ModelStep, ToolMessage, UserMessage
 
 
 class History:
-    """A list of entries; nothing that was answered is ever rewritten."""
+    """A list of entries; what a model has read and what it answered are never rewritten."""
 
     def __init__(self) -> None:
         self._entries: list[Entry] = []
@@ -30,6 +30,11 @@ class History:
             self._entries.pop()
             if not all_of_them:
                 break
+
+    def shorten(self, cut: Callable[[UserMessage], UserMessage]) -> None:
+        """Replace the last message, which no model has read, by a shorter one."""
+        if self._entries and isinstance(self._entries[-1], UserMessage):
+            self._entries[-1] = cut(self._entries[-1])
 
     def add_step(self, step: ModelStep) -> None:
         """Keep what the model generated, also when it was cut; an empty step leaves no trace."""

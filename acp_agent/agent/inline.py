@@ -8,16 +8,28 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
 
-from acp_agent.agent.delegation import CHOICE, TOOL, Wish, chosen, wished
+import anyio
+
+from acp_agent.agent.delegation import (
+    CHOICE,
+    NO_ANSWER,
+    ORCHESTRATOR,
+    TOOL,
+    Wish,
+    chosen,
+    plain,
+    unavailable,
+    wished,
+)
 from acp_agent.agent.history import History
 from acp_agent.agent.loops import is_looping
 from acp_agent.agent.voice import Voice
 from acp_agent.agent.window import ahead, estimated_tokens, fitted
 from acp_agent.conversation import Entry, Message, ModelRequest, ModelStep, ToolSpec
-from acp_agent.errors import BackendError, ContextOverflow
+from acp_agent.errors import BackendError, ContextOverflow, EngineUnavailable
 from acp_agent.events import Emit, Meta, Noticed, TextDelta, ThoughtDelta
 from acp_agent.ports import (
     EngineLoading,
@@ -29,7 +41,6 @@ from acp_agent.ports import (
 
 logger = logging.getLogger(__name__)
 
-SOURCE = "fm_orchestrator"
 INSTRUCTIONS = (
     "Answer in the user's language, in at most three short sentences. You are the small assistant"
     " of a code editor; you see only this chat, no files and no commands."
@@ -42,6 +53,8 @@ CHOOSE = (
 ANSWER_TOKENS = 200  # where nothing is set; light prompts take less than half
 CHOICE_TOKENS = 200  # one for each character of the reason at worst, and the frame
 SMALLEST_ROOM = 64
+FIRST_SECONDS = 30.0  # in which a slow machine reads a full window
+NEXT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +64,25 @@ class Answered:
     is_cut: bool = False
 
 
+class Stalled(EngineUnavailable):
+    """The small model keeps the user waiting."""
+
+
 class Inline:
-    """The small model in one turn; what it says reaches user and history alike, also when cut."""
+    """The small model in one turn; what it says is shown and kept, also when it is cut."""
 
     def __init__(self, message_id: str, voice: Voice, history: History, emit: Emit) -> None:
         self._id = message_id
         self._voice = voice
         self._history = history
         self._emit = emit
-        self._tag: Meta = {"source": SOURCE, "provider": voice.model.name}
+        self._tag: Meta = {"source": ORCHESTRATOR, "provider": voice.model.name}
         self._first: Meta = {}
         self._label = voice.label
         self._said = ""
         self._has_answered = False
         self._number = 0
+        self._needs_tool = False  # the server only said that it can hold the model to a choice
 
     @property
     def has_tool(self) -> bool:
@@ -83,10 +101,16 @@ class Inline:
             return None
         try:
             room = await _room(self._voice, CHOOSE, CHOICE_TOKENS)
-            request = self._request(CHOOSE, room, CHOICE_TOKENS, temperature=0.0)
+            request = ModelRequest(
+                fitted(self._history.entries, room),
+                CHOOSE,
+                max_tokens=CHOICE_TOKENS,
+                temperature=0.0,
+            )
             return chosen(await model.choose(request, CHOICE))
         except BackendError as error:
-            logger.info("the small model made no choice: %s", error)
+            logger.info("the small model made no choice: %s", plain(str(error)))
+            self._needs_tool = True
             return None
 
     async def answer(
@@ -94,23 +118,22 @@ class Inline:
     ) -> Answered | Wish:
         """Stream the answer; `opening` goes before it, in our words; `meta` with the first chunk.
 
-        Raises:
-            BackendError: The model could not answer; what it said until then is kept.
-
+        What it says is kept, also when it breaks off: that comes back as a wish.
         """
         self._begin(meta)
         try:
             if opening:
                 await self._say(opening)
-            offered = may_delegate and self.has_tool
+            offered = may_delegate and (self.has_tool or self._needs_tool)
             step, ended = await self._fitting((TOOL,) if offered else ())
+        except BackendError as error:
+            logger.warning("the small model cannot answer: %s", plain(str(error)))
+            return replace(unavailable(error), stalled=isinstance(error, Stalled))
         finally:
             self._keep()
         if step.calls:
             return wished(step.calls[0])
-        if not self._has_answered:
-            return Wish("the small model had no answer")
-        return Answered(ended.reason == "limit")
+        return Answered(ended.reason == "limit") if self._has_answered else NO_ANSWER
 
     async def remark(self, text: str) -> None:
         """Say something in our own words."""
@@ -128,14 +151,11 @@ class Inline:
 
     async def _fitting(self, tools: tuple[ToolSpec, ...]) -> tuple[ModelStep, StepEnded]:
         """Stream with as much of the conversation as the server takes."""
-        limit = self._voice.max_tokens or ANSWER_TOKENS
-        room = await _room(self._voice, INSTRUCTIONS, limit, tools)
+        room = await _room(self._voice, INSTRUCTIONS, _limit(self._voice), tools)
         while True:
-            request = self._request(
-                INSTRUCTIONS, room, limit, temperature=self._voice.temperature, tools=tools
-            )
+            entries = fitted(self._history.entries, room)
             try:
-                return await self._stream(request)
+                return await self._stream(_request(self._voice, entries, tools))
             except ContextOverflow:
                 if self._has_answered or room < SMALLEST_ROOM:
                     raise
@@ -144,14 +164,14 @@ class Inline:
     async def _stream(self, request: ModelRequest) -> tuple[ModelStep, StepEnded]:
         ended = StepEnded("stop")
         async with self._voice.model.stream(request) as stream:
-            async for event in stream:
+            async for event in _patiently(aiter(stream)):
                 if isinstance(event, StepEnded):
                     ended = event
                 else:
                     await self._show(event)
                 if is_looping(self._said):
                     logger.info("stopped the small model, which repeats itself")
-                    return ModelStep(()), StepEnded("limit")
+                    return ModelStep(()), ended
             return stream.step(), ended
 
     async def _show(self, event: ModelEvent) -> None:
@@ -174,39 +194,43 @@ class Inline:
         self._said += text
         await self._emit(TextDelta(f"{self._id}.{self._number}", label + text, meta))
 
-    def _request(
-        self,
-        instructions: str,
-        room: int,
-        limit: int,
-        *,
-        temperature: float | None,
-        tools: tuple[ToolSpec, ...] = (),
-    ) -> ModelRequest:
-        return ModelRequest(
-            fitted(self._history.entries, room),
-            instructions,
-            tools,
-            effort="low",
-            max_tokens=limit,
-            temperature=temperature,
-        )
+
+async def _patiently(events: AsyncIterator[ModelEvent]) -> AsyncIterator[ModelEvent]:
+    """Give the events; raises Stalled when the next one does not come in time."""
+    seconds = FIRST_SECONDS
+    while True:
+        event: ModelEvent | None = None
+        with anyio.move_on_after(seconds) as limit:
+            event = await anext(events, None)
+        if limit.cancelled_caught:
+            raise Stalled(f"it said nothing for {seconds:g} s")
+        if event is None:
+            return
+        yield event
+        if isinstance(event, TextPart | ThoughtPart):
+            seconds = NEXT_SECONDS
 
 
 async def read_ahead(voice: Voice, entries: Sequence[Entry]) -> None:
     """Have the model read what is known of its next prompt. Raises BackendError."""
-    limit = voice.max_tokens or ANSWER_TOKENS
     tools = (TOOL,) if voice.has_tool else ()
-    room = await _room(voice, INSTRUCTIONS, limit, tools)
-    request = ModelRequest(
-        ahead(entries, room),
+    room = await _room(voice, INSTRUCTIONS, _limit(voice), tools)
+    await voice.model.prefill(_request(voice, ahead(entries, room), tools))
+
+
+def _request(voice: Voice, entries: Sequence[Entry], tools: tuple[ToolSpec, ...]) -> ModelRequest:
+    return ModelRequest(
+        entries,
         INSTRUCTIONS,
         tools,
         effort="low",
-        max_tokens=limit,
+        max_tokens=_limit(voice),
         temperature=voice.temperature,
     )
-    await voice.model.prefill(request)
+
+
+def _limit(voice: Voice) -> int:
+    return voice.max_tokens or ANSWER_TOKENS
 
 
 async def _room(

@@ -9,21 +9,26 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, Protocol
 
-from acp_agent.agent.delegation import Delegation, Wish, task_type
+import anyio
+
+from acp_agent.agent.delegation import Delegation, Wish, plain, task_type, unavailable
 from acp_agent.agent.history import History
 from acp_agent.agent.inline import Answered, Inline
 from acp_agent.agent.voice import SmallModel
-from acp_agent.agent.window import seen, size
+from acp_agent.agent.window import cut, seen, size
 from acp_agent.conversation import UserMessage
 from acp_agent.errors import BackendError, ContextOverflow, EngineUnavailable
-from acp_agent.events import Emit, Meta, StopReason
+from acp_agent.events import Emit, Meta, Noticed, StopReason
 from acp_agent.routing.decide import Decision
 from acp_agent.routing.facts import Answerer, SessionFacts
 from acp_agent.routing.router import because
 
 logger = logging.getLogger(__name__)
+
+PATIENCE = 0.5  # seconds after which the user is told that the small model is being loaded
 
 
 class Router(Protocol):
@@ -62,117 +67,117 @@ class Gptoss:
 
 
 class Orchestrator:
-    """Runs one prompt, which stands in the history already."""
+    """Runs one prompt, which stands in the history already.
+
+    `window` is the small model's, in tokens, as far as it is known.
+    """
 
     def __init__(
-        self, turn_id: str, session_id: str, fm: Fm, gptoss: Gptoss, history: History, emit: Emit
+        self,
+        turn_id: str,
+        session_id: str,
+        fm: Fm,
+        gptoss: Gptoss,
+        history: History,
+        emit: Emit,
+        window: int = SessionFacts().fm_window,
     ) -> None:
+        self.window = window
         self._id = turn_id
         self._session_id = session_id
-        self._small = fm.small
+        self._fm = fm
         self._router = fm.router
-        self._gptoss_missing = fm.gptoss_missing
         self._gptoss = gptoss
         self._history = history
         self._emit = emit
-        self._window = SessionFacts().fm_window
-        self._trouble = ""  # why there is no small model
-        self._looked: str | None = None  # what a look for GPT-OSS found
 
     async def run(self, message: UserMessage, last: Answerer | Literal[""]) -> StopReason:
         """Answer `message`; `last` is who answered before.
+
+        The small model is not waited for, nor GPT-OSS looked for, where a prompt does not need it.
 
         Raises:
             BackendError: Nobody could.
 
         """
-        small = await self._open()
-        decision = await self._decide(message, small, last)
-        wish: Wish | None = None
-        if small is not None and decision.decision == "inline":
-            outcome = await self._inline(small, decision)
-            if isinstance(outcome, Answered):
-                return "max_tokens" if outcome.is_cut else "end_turn"
-            wish = outcome
-            self._history.forget_answer()
-            decision = because(decision, wish.rule, wish.reason)
-            await self._router.log(decision, message, self._session_id)
-        return await self._delegate(message, decision, wish, small)
-
-    async def _open(self) -> Inline | None:
-        try:
-            voice = await self._small.open(self._emit)
-            self._window = await voice.model.context_size()
-        except BackendError as error:
-            logger.warning("the small model is unavailable: %s", error)
-            self._trouble = str(error)
-            return None
-        return Inline(f"{self._id}.fm", voice, self._history, self._emit)
+        decision, missing = await self._decide(message, last)
+        await self._router.log(decision, message, self._session_id)
+        if decision.decision == "delegate":
+            return await self._delegate(message, decision)
+        outcome = await self._inline(decision, missing)
+        if isinstance(outcome, Answered):
+            return "max_tokens" if outcome.is_cut else "end_turn"
+        if outcome.stalled:
+            self._fm.small.stalled(outcome.detail)
+        missing = missing or await self._missing()
+        if missing:
+            raise EngineUnavailable(f"{outcome.told}, and GPT-OSS cannot answer now: {missing}")
+        self._history.forget_answer()
+        decision = because(decision, outcome.rule, _reason(outcome), outcome.detail)
+        await self._router.log(decision, message, self._session_id)
+        return await self._delegate(message, decision, outcome)
 
     async def _missing(self) -> str:
-        """Say why GPT-OSS cannot answer: asked once, and only about what may go there.
-
-        The look can take requests of its own, which a light prompt does without.
-        """
-        if self._looked is None:
-            self._looked = await self._gptoss_missing(self._gptoss.model)
-        return self._looked
+        return await self._fm.gptoss_missing(self._gptoss.model)
 
     async def _decide(
-        self, message: UserMessage, small: Inline | None, last: Answerer | Literal[""]
-    ) -> Decision:
+        self, message: UserMessage, last: Answerer | Literal[""]
+    ) -> tuple[Decision, str]:
+        """Return the decision, and why GPT-OSS is missing where that was looked at."""
         *earlier, _ = seen(self._history.entries)
         session = SessionFacts(
-            fm_available=small is not None,
-            fm_window=self._window,
-            history_tokens=sum(map(size, earlier)),
-            last_decision=last,
+            fm_window=self.window, history_tokens=sum(map(size, earlier)), last_decision=last
         )
         decision = await self._router.decide(message, session)
-        if small is None:
-            why = f"fm_unavailable: {self._trouble}, so GPT-OSS answers"
-            decision = replace(decision, reason=why)
-        elif self._may_go(decision, small) and await self._missing():
+        missing = await self._missing() if decision.decision == "delegate" else ""
+        if missing:
             session = replace(session, gptoss_available=False)
             decision = await self._router.decide(message, session)
-        await self._router.log(decision, message, self._session_id)
-        return decision
+        return decision, missing
 
-    def _may_go(self, decision: Decision, small: Inline) -> bool:
-        """Tell whether the prompt may go to GPT-OSS, be it by the small model's own wish."""
-        if decision.decision == "delegate" or small.has_tool:
-            return True
-        return small.can_choose and self._router.is_doubtful(decision)
+    async def _open(self) -> Inline | Wish:
+        """Return the small model, or why there is none."""
+        found: Inline | Wish = Wish("")
 
-    async def _inline(self, small: Inline, decision: Decision) -> Answered | Wish:
-        """Let the small model answer, or say that it should not."""
-        if self._looked:
-            return await self._alone(small, decision, self._looked)
-        if self._router.is_doubtful(decision):
-            wish = await small.choose()
-            if wish is not None:
-                return wish
-        try:
-            outcome = await small.answer(_meta(decision), may_delegate=True)
-        except BackendError as error:
-            logger.warning("the small model broke off: %s", error)
-            outcome = Wish(f"fm_unavailable: {error}", rule="fm_unavailable")
-        if isinstance(outcome, Wish) and (missing := await self._missing()):
-            raise _neither(outcome, missing)
-        return outcome
+        async def open_it() -> None:
+            nonlocal found
+            try:
+                voice = await self._fm.small.open(self._emit)
+                self.window = await voice.model.context_size()
+                found = Inline(f"{self._id}.fm", voice, self._history, self._emit)
+            except BackendError as error:
+                logger.warning("the small model is unavailable: %s", plain(str(error)))
+                found = unavailable(error)
+            tasks.cancel_scope.cancel()
 
-    async def _alone(self, small: Inline, decision: Decision, missing: str) -> Answered:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(open_it)
+            await anyio.sleep(PATIENCE)
+            await self._emit(Noticed("the small model is being loaded"))
+        return found
+
+    async def _inline(self, decision: Decision, missing: str) -> Answered | Wish:
+        """Let the small model answer, or say that it should not, or cannot."""
+        small = await self._open()
+        if isinstance(small, Wish):
+            return small
+        doubtful = small.can_choose and self._router.is_doubtful(decision)
+        if not missing and (doubtful or small.has_tool):
+            missing = await self._missing()
+        if missing:
+            return await self._alone(small, decision, missing)
+        wish = await small.choose() if doubtful else None
+        return wish or await small.answer(_meta(decision), may_delegate=True)
+
+    async def _alone(self, small: Inline, decision: Decision, missing: str) -> Answered | Wish:
         """Let the small model answer what it can, and say what is missing where it is missed."""
-        opening = ""
-        if self._router.needs_gptoss(decision):
-            opening = f"This is a task for GPT-OSS, which cannot answer now: {missing}\n\n"
-        outcome = await small.answer(_meta(decision), opening=opening)
-        if isinstance(outcome, Wish) and not opening:
-            raise _neither(outcome, missing)
-        return outcome if isinstance(outcome, Answered) else Answered()
+        if not self._router.needs_gptoss(decision):
+            return await small.answer(_meta(decision))
+        opening = f"This is a task for GPT-OSS, which cannot answer now: {missing}\n\n"
+        return await self._after(opening, small, decision)
 
     async def _delegate(
-        self, message: UserMessage, decision: Decision, wish: Wish | None, small: Inline | None
+        self, message: UserMessage, decision: Decision, wish: Wish | None = None
     ) -> StopReason:
         delegation = Delegation(
             f"{self._id}.gptoss",
@@ -185,31 +190,34 @@ class Orchestrator:
         )
         try:
             return await delegation.run(self._gptoss.run)
-        except ContextOverflow:
-            raise  # the message itself is the trouble, and must go
         except BackendError as error:
-            if small is None:
-                both = f"{error} (and the small model is unavailable: {self._trouble})"
-                raise type(error)(both) from error
-            logger.warning("GPT-OSS could not answer: %s", error)
-            if delegation.has_shown:
-                await small.remark(f"GPT-OSS broke off: {error}")
-                return "end_turn"
-            return await self._instead(small, decision, error)
+            if isinstance(error, ContextOverflow):
+                # It would be in the way of every prompt to come.
+                self._history.shorten(partial(cut, room=self.window))
+            return await self._instead(decision, error, has_shown=delegation.has_shown)
 
-    async def _instead(self, small: Inline, decision: Decision, error: BackendError) -> StopReason:
-        """Let the small model stand in for a GPT-OSS that said nothing."""
-        opening = f"GPT-OSS could not answer: {error}\n\n"
-        try:
-            outcome = await small.answer(_meta(decision), opening=opening)
-        except BackendError as another:
-            logger.warning("the small model could not stand in: %s", another)
+    async def _instead(
+        self, decision: Decision, error: BackendError, *, has_shown: bool
+    ) -> StopReason:
+        """Let the small model stand in for a GPT-OSS that failed."""
+        small = await self._open()
+        if isinstance(small, Wish):
+            raise type(error)(f"{error} ({small.told})") from error
+        logger.warning("GPT-OSS could not answer: %s", plain(str(error)))
+        if has_shown:
+            await small.remark(f"GPT-OSS broke off: {error}")
             return "end_turn"
-        return "max_tokens" if outcome == Answered(is_cut=True) else "end_turn"
+        answered = await self._after(f"GPT-OSS could not answer: {error}\n\n", small, decision)
+        return "max_tokens" if answered.is_cut else "end_turn"
+
+    async def _after(self, opening: str, small: Inline, decision: Decision) -> Answered:
+        """Say `opening`, which is an answer already, and what the small model knows to add."""
+        outcome = await small.answer(_meta(decision), opening=opening)
+        return outcome if isinstance(outcome, Answered) else Answered()
 
 
-def _neither(wish: Wish, missing: str) -> EngineUnavailable:
-    return EngineUnavailable(f"{wish.reason}, and GPT-OSS cannot answer now: {missing}")
+def _reason(wish: Wish) -> str:
+    return f"{wish.rule}: {wish.reason}" if wish.rule == "fm_unavailable" else wish.reason
 
 
 def _meta(decision: Decision) -> Meta:

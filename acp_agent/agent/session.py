@@ -22,7 +22,7 @@ from acp_agent.agent.voice import SmallModel, Voice
 from acp_agent.conversation import Effort, ModelRequest, UserMessage
 from acp_agent.errors import AgentError, ContextOverflow
 from acp_agent.events import Emit, StopReason
-from acp_agent.routing.facts import Answerer
+from acp_agent.routing.facts import Answerer, SessionFacts
 from acp_agent.tools.base import Toolbox
 
 logger = logging.getLogger(__name__)
@@ -63,6 +63,7 @@ class Session:
         self._turn: anyio.CancelScope | None = None
         self._numbers = count(1)
         self._last: Answerer | Literal[""] = ""  # who answered the last prompt
+        self._fm_window = SessionFacts().fm_window
 
     async def prompt(self, message: UserMessage, emit: Emit) -> StopReason:
         """Run one turn and return why it stopped.
@@ -135,9 +136,14 @@ class Session:
         gptoss = Gptoss(
             partial(self._gptoss_turn, turn_id), self._options["model"], self._workspace_root
         )
-        orchestrator = Orchestrator(turn_id, self.id, fm, gptoss, self._history, emit)
+        orchestrator = Orchestrator(
+            turn_id, self.id, fm, gptoss, self._history, emit, self._fm_window
+        )
         last, self._last = self._last, "inline"  # unless it is delegated
-        return await orchestrator.run(message, last)
+        try:
+            return await orchestrator.run(message, last)
+        finally:
+            self._fm_window = orchestrator.window
 
     async def _gptoss_turn(self, turn_id: str, emit: Emit) -> StopReason:
         self._last = "delegate"

@@ -54,3 +54,7 @@ class SmallModel(Protocol):
 
         """
         ...
+
+    def stalled(self, why: str) -> None:
+        """Remember that it kept a prompt waiting: it counts as away for a while."""
+        ...

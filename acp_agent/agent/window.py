@@ -21,7 +21,7 @@ def estimated_tokens(text: str) -> int:
 
     A token is 3 characters of ASCII, or 1.5 bytes of anything else.
     """
-    plain = sum(map(str.isascii, text))
+    plain = len(text.encode("ascii", "ignore"))
     others = len(text.encode("utf-8", "surrogatepass")) - plain
     return math.ceil(plain / 3 + others / 1.5)
 
@@ -36,7 +36,10 @@ def seen(entries: Sequence[Entry]) -> list[UserMessage | ModelStep]:
                 message = replace(entry, note="")
                 if isinstance(before, UserMessage):  # it was never answered
                     said.pop()
-                    message = replace(message, words=f"{before.words}\n\n{message.words}")
+                    message = UserMessage(
+                        f"{before.words}\n\n{message.words}",
+                        before.attachments + message.attachments,
+                    )
                 said.append(message)
             case ModelStep():
                 answer = _answer(entry)
@@ -56,7 +59,7 @@ def fitted(entries: Sequence[Entry], room: int) -> list[UserMessage | ModelStep]
     It begins with a message of the user's and ends with their newest, which is the last entry.
     """
     *earlier, newest = seen(entries)
-    newest = _cut(newest, room)
+    newest = cut(newest, room) if isinstance(newest, UserMessage) else newest
     return [*_kept(earlier, room, room - size(newest)), newest]
 
 
@@ -94,14 +97,12 @@ def size(entry: UserMessage | ModelStep) -> int:
     return estimated_tokens(text) + FRAMING
 
 
-def _cut(entry: UserMessage | ModelStep, room: int) -> UserMessage | ModelStep:
+def cut(message: UserMessage, room: int) -> UserMessage:
     """Return the message whole, or its beginning and its end: the question mostly stands first."""
-    if not isinstance(entry, UserMessage):
-        return entry
-    text, kept, cut = entry.text, len(entry.text), entry
+    text, kept, found = message.text, len(message.text), message
     # Once is not always enough: what is kept may have more tokens to a character than the rest.
-    while (tokens := size(cut)) > room and kept > 0:
+    while (tokens := size(found)) > room and kept > 0:
         kept = max(0, int(kept * (room - FRAMING) / tokens) - len(LEFT_OUT))
         head, tail = kept - kept // 3, kept // 3
-        cut = UserMessage(text[:head] + LEFT_OUT + text[len(text) - tail :])
-    return cut
+        found = UserMessage(text[:head] + LEFT_OUT + text[len(text) - tail :])
+    return found

@@ -56,7 +56,7 @@ def read_choice(choice: Choice, text: str) -> dict[str, Any]:
     found = _OBJECT.search(text)
     fields = as_object(found.group()) if found else None
     if fields is None:
-        raise EngineFailed(f"the model answered a choice with {text[:80]!r}, which is no object")
+        raise EngineFailed("the model answered a choice with something that is no object")
     if choice.candidates and "candidate" in fields:  # the bridge's own words
         name, _ = choice.candidates
         fields = {name: fields["candidate"], "reason": fields.get("reasonCode", "")} | fields

@@ -25,9 +25,17 @@ class Endpoint:
         try:
             address = urlsplit(self.url)
             usable = address.scheme in ("http", "https") and address.hostname and address.port != 0
+            usable = usable and _is_host(address.hostname or "")
         except ValueError:
             usable = False
-        if not usable or not self.url.isascii() or any(mark in self.url for mark in " ?#"):
+        if "@" in self.url:
+            # It would stand in every error; whose text is not repeated here either.
+            raise ConfigError(
+                "an engine's address holds a user or a password; give its key instead"
+            )
+        if not usable or not self.url.isascii() or not self.url.isprintable():
+            usable = False
+        if not usable or any(mark in self.url for mark in " ?#"):
             raise ConfigError(
                 f"{self.url!r} is no address of an engine; it looks like http://127.0.0.1:8080"
             )
@@ -37,6 +45,15 @@ class Endpoint:
     def at(self, path: str) -> str:
         """Return the full address of `path`, which begins with a slash."""
         return self.url.rstrip("/") + path
+
+
+def _is_host(name: str) -> bool:
+    """Tell whether a name of figures is an address: 192.168.1.300 is none."""
+    figures = name.replace(".", "")
+    if not figures.isdecimal():
+        return True
+    numbers = name.split(".")
+    return len(numbers) == 4 and all(int(number) < 256 for number in numbers)
 
 
 Locate = Callable[[], Awaitable[Endpoint]]

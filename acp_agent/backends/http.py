@@ -94,7 +94,10 @@ def _request(
     if body is not None:
         headers["content-type"] = "application/json"
     limits = {"timeout": {"connect": CONNECT_SECONDS}}
-    return httpx.Request(method, url, headers=headers, content=body, extensions=limits)
+    try:
+        return httpx.Request(method, url, headers=headers, content=body, extensions=limits)
+    except httpx.InvalidURL as error:
+        raise Refused(f"no such address: {error}") from error
 
 
 async def _send(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:

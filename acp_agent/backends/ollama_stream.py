@@ -32,7 +32,7 @@ class ChatReader:
         fields = as_object(event.data)
         if fields is None:
             raise self._api.mismatch("it streams something else than JSON")
-        if "error" in fields:
+        if fields.get("error"):
             raise broken(self._api.service, fields, context=self._context)
         try:
             return self._known(fields)

@@ -25,6 +25,8 @@ from acp_agent.backends.sse import DONE, ServerEvent
 from acp_agent.conversation import ModelRequest
 from acp_agent.ports import ModelEvent, Timings
 
+OUR_NAME = "the small model's engine"
+
 
 def openai_chat(
     locate: Locate,
@@ -36,7 +38,8 @@ def openai_chat(
     strict: bool = False,
 ) -> OpenAIModel:
     """Return a model behind Chat Completions; without `model`, the profile's or the first."""
-    service = Service(NAME, url_variable, profile.key_variable, ours=profile.ours)
+    name = OUR_NAME if profile.ours else NAME
+    service = Service(name, url_variable, profile.key_variable, ours=profile.ours)
     api = Api(service, locate, patience=patience)
     server = OpenAIServer(
         api, context=profile.context_size, sizes_path=profile.sizes_path, strict=strict
@@ -102,7 +105,7 @@ class ChatReader:
         fields = as_object(event.data)
         if fields is None:
             raise self._server.api.mismatch("it streams something else than JSON")
-        if "error" in fields or event.name == "error":
+        if fields.get("error") or event.name == "error":
             return self._broken(fields)
         try:
             delta = read_chunk(fields)

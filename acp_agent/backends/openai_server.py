@@ -38,7 +38,7 @@ class OpenAIServer:
     async def availability(self, model: str) -> Availability:
         """Say how the server is; raises nothing. Health comes first, but the models decide."""
         try:
-            answer = self._json("/health", await self.api.ask("GET", "/health"))
+            answer = await self.api.ask("GET", "/health")  # some answer with nothing, or in words
             found = health(answer.status, answer.body)
             if found is not None and found.state != "ready":
                 return found

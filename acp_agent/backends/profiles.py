@@ -54,7 +54,7 @@ LLAMA_CPP = ChatProfile(
     key_variable="LLAMACPP_API_KEY",
 )
 # The same on the engine that comes with this package.
-OUR_ENGINE = replace(LLAMA_CPP, key_variable="", ours=True)
+OUR_ENGINE = replace(LLAMA_CPP, name="llama.cpp", key_variable="", ours=True)
 # On the port of Ollama: the model tells the two apart.
 APFEL = ChatProfile("apfel", model="apple-foundationmodel", key_variable="APFEL_TOKEN")
 # macOS 27's own server never fills `tool_calls`, and gives up on a forced choice.

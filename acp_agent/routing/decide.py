@@ -23,19 +23,29 @@ class Fired:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Who answers, and why, in one sentence; `score` is the sum over `rules`."""
+    """Who answers, and why, in one sentence; `score` is the sum over `rules`.
+
+    `detail` are the words of a model or a server about it, which may repeat the prompt.
+    """
 
     decision: Answerer
     reason: str
     rules: tuple[Fired, ...]
     score: int
     facts: Facts
+    detail: str = ""
+
+    @property
+    def told(self) -> str:
+        """The reason as the user is told it."""
+        return f"{self.reason} ({self.detail})" if self.detail else self.reason
 
     def as_json(self) -> dict[str, Any]:
         """Return it as a JSON object."""
         return {
             "decision": self.decision,
             "reason": self.reason,
+            **({"detail": self.detail} if self.detail else {}),
             "rules": [
                 {
                     "name": rule.name,
@@ -67,11 +77,12 @@ def decide(facts: Facts, rubric: Rubric) -> Decision:
     return Decision(decision, _sentence(reason), fired, score, facts)
 
 
-def overruled(decision: Decision, by: Fired) -> Decision:
+def overruled(decision: Decision, by: Fired, detail: str = "") -> Decision:
     """Return what becomes of `decision` when something that no rubric knows settles the matter."""
     wanted = by.decides or decision.decision
     reason = _sentence(f"{by.because}, so {ANSWERERS[wanted]}")
-    return replace(decision, decision=wanted, reason=reason, rules=(by, *decision.rules))
+    rules = (by, *decision.rules)
+    return replace(decision, decision=wanted, reason=reason, rules=rules, detail=detail)
 
 
 def _causes(decision: Answerer, fired: tuple[Fired, ...]) -> str:

@@ -51,8 +51,12 @@ def load_rubric(path: Path | None = None, *, default_if_broken: bool = False) ->
 def _overlaid(path: Path) -> Rubric:
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the rubric {path}: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"cannot read the rubric {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"the rubric {path} is not UTF-8") from None
+    except ValueError:
+        raise ConfigError(f"the rubric {str(path)!r} is no path") from None
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -6,11 +6,13 @@ the user may read. A log that cannot be written is reported, and stops no turn.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import logging
 import os
 from collections import deque
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -28,8 +30,9 @@ KEPT = 2  # older files beside the present one
 def record(
     decision: Decision, prompt: str, session_id: str, now: datetime, *, with_text: bool = False
 ) -> dict[str, Any]:
-    """Return one line of the log. The prompt itself is in it only `with_text`."""
+    """Return one line of the log. The prompt, and words about it, are in it only `with_text`."""
     digest = hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()
+    decision = decision if with_text else replace(decision, detail="")
     return {
         "time": now.astimezone(UTC).isoformat(timespec="milliseconds"),
         "session_id": session_id,
@@ -88,8 +91,11 @@ class DecisionLog:
 
     def _append(self, line: bytes) -> None:
         path = self._where()
-        if path.exists() and path.stat().st_size + len(line) > self._max_bytes:
-            self._rotate(path)
+        if self._is_full(path, line):
+            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW)) as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                if self._is_full(path, line):  # nobody else has been faster
+                    self._rotate(path)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
         descriptor = os.open(path, flags, 0o600)
         try:
@@ -97,6 +103,9 @@ class DecisionLog:
             os.write(descriptor, line)
         finally:
             os.close(descriptor)
+
+    def _is_full(self, path: Path, line: bytes) -> bool:
+        return path.exists() and path.stat().st_size + len(line) > self._max_bytes
 
     def _rotate(self, path: Path) -> None:
         for number in range(self._kept, 0, -1):

@@ -84,7 +84,8 @@ def _pattern(token: str, words: Words, language: str) -> str:
         case "^", _:
             polite = words.get("polite", {}).get(language, ())
             please = rf"(?:{words_pattern(polite, {}, language)}\W+)*" if polite else ""
-            return rf"(?:\A|(?<=[.!?;,:\n。、]))\W*{please}"
+            # Only the last mark of a run begins a clause, or each would be tried, and all after it.
+            return rf"(?:\A|(?<=[.!?;,:\n。、])(?![.!?;,:\n。、]))[^\w.!?;,:\n。、]*{please}"
         case "(", _:
             return "(?:"
         case (")" | "|") as sign, _:

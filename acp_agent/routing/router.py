@@ -86,6 +86,6 @@ class Router:
             return self._ready
 
 
-def because(decision: Decision, name: str, reason: str) -> Decision:
+def because(decision: Decision, name: str, reason: str, detail: str = "") -> Decision:
     """Return a decision for GPT-OSS in place of `decision`, by a rule that no rubric holds."""
-    return overruled(decision, Fired(name, 0, reason, "delegate"))
+    return overruled(decision, Fired(name, 0, reason, "delegate"), detail)

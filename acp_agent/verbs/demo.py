@@ -81,8 +81,8 @@ async def _play(workspace: Path) -> str:
     async with open_client(command, LocalHost(workspace, decide), env=_environment()) as client:
         info = client.agent["agentInfo"]
         screen.line(f"initialize: {info['title']} ({info['name']} {info['version']})")
-        # A session for each: what the small model says is never twice the same, and now and then
-        # nano, which knows its dialogues by heart, loses its thread over it.
+        # A session for each: nano, which knows its dialogues by heart, at times loses its thread
+        # over what the small model said before it.
         for prompt in (GREETING, PROMPT):
             session = await client.new_session(workspace)
             values = ", ".join(f"{name}: {value}" for name, value in session.options.items())

@@ -54,6 +54,7 @@ async def examine(settings: Settings) -> list[Finding]:
         _engine,
         _models,
         _small,
+        _rubric,
         _search,
         _sandbox,
     )
@@ -143,7 +144,7 @@ async def _small(settings: Settings) -> Finding:
         case Gguf(path):
             return Finding(part, "works", f"{path}, loaded when needed")
         case _:
-            return await _selected(part, named)
+            return await _selected(part, named.rstrip(":"))
 
 
 async def _model(settings: Settings) -> Finding:
@@ -177,6 +178,21 @@ async def _model(settings: Settings) -> Finding:
     except AgentError as error:
         advice = "`acp-agent demo` works without a model; docs/quickstart.md says how to get one"
         return Finding("model", "fails", str(error), advice)
+
+
+async def _rubric(settings: Settings) -> Finding:
+    from acp_agent.config import rubric_file
+    from acp_agent.routing.load import load_rubric
+
+    file = rubric_file(settings)
+    try:
+        await anyio.to_thread.run_sync(load_rubric, file)
+    except AgentError as error:
+        advice = "mend it, or let the shipped one stand in (routing.default_if_broken)"
+        return Finding("rubric", "fails", str(error), advice)
+    return Finding(
+        "rubric", "works", f"{file}, over the shipped one" if file else "the shipped one"
+    )
 
 
 async def _search(settings: Settings) -> Finding:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 import pytest
@@ -24,9 +24,13 @@ from acp_agent.events import Event, StopReason, TextDelta, ThoughtDelta, ToolCal
 from acp_agent.harmony.model import HarmonyModel
 from acp_agent.harmony.vocab import load_vocabulary
 from acp_agent.ports import EditorTerminal, PermissionOption
+from acp_agent.routing.load import load_rubric
+from acp_agent.routing.log import DecisionLog
+from acp_agent.routing.router import Router
 from acp_agent.tools.base import Toolbox
 from acp_agent.tools.toolbox import make_tools
 from acp_agent.tools.workspace import Workspace
+from tests.agent.small import Small, SmallAtHand
 
 E = TypeVar("E", bound=Event)
 
@@ -143,5 +147,38 @@ def stage(tmp_path: Path, home: Path) -> MakeStage:
             workspace_root=str(cwd),
         )
         return Stage(session, engine, editor, cwd, options)
+
+    return make
+
+
+@pytest.fixture
+def play(stage: MakeStage, tmp_path: Path) -> MakeStage:
+    """Make a session in mode `fm`, whose GPT-OSS plays `steps`."""
+
+    def make(
+        small: Small | str | SmallAtHand,
+        *steps: Step,
+        missing: str = "",
+        rubric: str = "",
+        **more: Any,
+    ) -> Stage:
+        looks: list[str] = more.pop("looks", [])
+
+        async def gptoss_missing(model: str) -> str:
+            looks.append(model)
+            return missing
+
+        file = tmp_path / "rubric.toml"
+        file.write_text(rubric)
+        router = Router(
+            lambda: load_rubric(file if rubric else None),
+            lambda: lambda text: len(load_vocabulary().encode_text(text)),
+            DecisionLog(tmp_path / "routing.jsonl"),
+        )
+        label, may_ask = more.pop("small_label", ""), more.pop("may_ask", True)
+        at_hand = small
+        if not isinstance(at_hand, SmallAtHand):
+            at_hand = SmallAtHand(at_hand, label, may_ask=may_ask)
+        return stage(*steps, fm=Fm(at_hand, router, gptoss_missing), **more)
 
     return make

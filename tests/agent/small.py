@@ -96,17 +96,25 @@ class ChoosingSmall(Small):
 class SmallAtHand:
     """The `SmallModel` port: `model`, or why there is none."""
 
-    def __init__(self, model: Small | str, label: str = "", *, may_ask: bool = True) -> None:
+    def __init__(
+        self, model: Small | str, label: str = "", *, may_ask: bool = True, seconds: float = 0
+    ) -> None:
         self._model = model
         self._label = label
         self._may_ask = may_ask
+        self._seconds = seconds
+        self.stalls: list[str] = []
 
     async def open(self, emit: Emit) -> Voice:
+        await anyio.sleep(self._seconds)
         if isinstance(self._model, str):
             raise EngineUnavailable(self._model)
         return Voice(
             self._model, self._label, max_tokens=100, temperature=0.1, may_ask=self._may_ask
         )
+
+    def stalled(self, why: str) -> None:
+        self.stalls.append(why)
 
     async def warm(self) -> Voice:
         return await self.open(_unsaid)

@@ -47,7 +47,7 @@ def test_user_and_answers_alternate_and_the_newest_message_comes_last(
     last = said[-1]
     assert isinstance(last, UserMessage)
     assert last.words.endswith(newest.words)
-    assert last.attachments == newest.attachments
+    assert last.attachments[len(last.attachments) - len(newest.attachments) :] == newest.attachments
 
 
 @given(ENTRIES, USERS, st.integers(min_value=24, max_value=200))
@@ -104,9 +104,10 @@ def test_only_what_the_user_saw_as_an_answer_is_kept() -> None:
     ]
 
 
-def test_a_prompt_that_was_never_answered_joins_the_next() -> None:
-    first, second = UserMessage("one"), UserMessage("two")
-    assert seen([first, second]) == [UserMessage("one\n\ntwo")]
+def test_a_prompt_that_was_never_answered_joins_the_next_with_what_was_attached() -> None:
+    attached = (Attachment("file:///a", "text"),)
+    first, second = UserMessage("one", attached), UserMessage("two")
+    assert seen([first, second]) == [UserMessage("one\n\ntwo", attached)]
 
 
 def test_a_message_larger_than_the_window_keeps_its_beginning_and_its_end() -> None:

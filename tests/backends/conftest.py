@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -30,7 +31,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
         spec = EngineSpec(ensure_nano(), context=CONTEXT, threads=1)
         endpoint, pid = anyio.run(_launched, spec)
     yield endpoint
-    os.kill(pid, signal.SIGTERM)
+    with suppress(ProcessLookupError):  # unused for long, it has ended by itself
+        os.kill(pid, signal.SIGTERM)
 
 
 async def _launched(spec: EngineSpec) -> tuple[Endpoint, int]:

@@ -252,3 +252,16 @@ async def test_broken_chunks_are_passed_over_or_named(broken: dict[str, Any]) ->
     except EngineMismatch:
         return
     assert "ho" in [message.text for message in step.messages]
+
+
+async def test_an_error_that_is_null_is_none() -> None:
+    pieces = [{**piece, "error": None} for piece in (chunk({"content": "ho"}), chunk({}, "stop"))]
+    found, *_ = await ask([events(*pieces)])
+    assert found[0] == TextPart(0, "ho")
+
+
+@pytest.mark.parametrize("body", ["", "OK"], ids=["nothing", "a word"])
+async def test_a_health_that_is_no_json_says_nothing_against_the_server(body: str) -> None:
+    listing = {"object": "list", "data": [{"id": "m"}]}
+    async with stand_in(answer(200, body), answer(200, listing)) as there:
+        assert (await backend(there).is_available()).state == "ready"

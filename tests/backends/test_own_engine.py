@@ -104,7 +104,7 @@ async def answer(
 async def test_the_engine_says_what_it_has(small: Endpoint) -> None:
     backend = chat(small)
     assert await backend.is_available() == Availability("ready")
-    assert (backend.name, await backend.context_size()) == ("llamacpp", packaged.CONTEXT)
+    assert (backend.name, await backend.context_size()) == ("llama.cpp", packaged.CONTEXT)
     [model] = await backend.list_models()
     assert model.id == Path(packaged.FILE_NAME).stem
 

@@ -204,6 +204,7 @@ def test_doctor_is_content_with_a_model_and_tells_programs_so(world: Env) -> Non
         "engine": "works",
         "model": "works",
         "small model": "note",
+        "rubric": "works",
         "sandbox": "note",
     }
 

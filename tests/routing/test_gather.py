@@ -159,3 +159,15 @@ def test_a_huge_prompt_of_one_piece_is_read_in_bounded_time(piece: str) -> None:
     start = time.process_time()
     facts(piece * 100_000)
     assert time.process_time() - start < 10
+
+
+@pytest.mark.parametrize(
+    "run",
+    [",,,,,,,,,\n" * 80, "\n" * 5000, "?!" * 2000],
+    ids=["empty cells", "empty lines", "marks"],
+)
+def test_a_run_of_marks_takes_no_longer_than_other_text(run: str) -> None:
+    facts("warm up the patterns")
+    began = time.process_time()
+    facts(f"Summarise this table in one sentence\n{run}")
+    assert time.process_time() - began < 2  # it took minutes

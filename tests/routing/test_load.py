@@ -91,8 +91,10 @@ def test_a_missing_file_and_one_that_is_no_text_are_named(file: Path) -> None:
     with pytest.raises(ConfigError, match=r"cannot read the rubric .*mine\.toml: .*No such file"):
         load_rubric(file)
     file.write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigError, match="cannot read the rubric"):
+    with pytest.raises(ConfigError, match=r"the rubric .*mine\.toml is not UTF-8"):
         load_rubric(file)
+    with pytest.raises(ConfigError, match="is no path"):
+        load_rubric(Path("\0"))
 
 
 def test_the_shipped_rubric_stands_in_only_if_the_user_says_so(
