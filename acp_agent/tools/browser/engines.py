@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 import anyio
 from anyio import to_thread
 
-from acp_agent.tools.browser.address import BadAddress, parse_address
-from acp_agent.tools.browser.guard import Resolver, checked_addresses, resolve
+from acp_agent.tools.browser.address import BadAddress, host_of, parse_address
+from acp_agent.tools.browser.guard import Resolver, anything, checked_addresses, resolve
 from acp_agent.tools.browser.search import Result, SearchEngine, SearchFailed
 
 SECONDS = 20.0
@@ -76,9 +76,7 @@ class HttpEngine:
         from acp_agent.tools.browser.exchange import exchange
 
         address = parse_address(query.url)
-        addresses = await checked_addresses(
-            address.host, address.port, self.resolver, allow_private=True
-        )
+        addresses = await checked_addresses(address.host, address.port, self.resolver, anything)
         body = None if query.body is None else json.dumps(query.body).encode()
         kind = {} if body is None else {"content-type": "application/json"}
         headers = {"accept": "application/json", **kind, **query.headers}
@@ -113,8 +111,8 @@ def search_engine(searxng_url: str, variables: Mapping[str, str]) -> SearchEngin
 
 
 def searxng(url: str) -> HttpEngine:
-    """Return a SearXNG instance (docs.searxng.org, Search API). Raises BadAddress."""
-    base = parse_address(url).url.rstrip("/")
+    """Return a SearXNG instance (docs.searxng.org, Search API)."""
+    base = url.rstrip("/")
 
     def ask(query: str, count: int) -> Query:
         return Query(f"{base}/search?{urlencode({'q': query, 'format': 'json'})}")
@@ -123,7 +121,7 @@ def searxng(url: str) -> HttpEngine:
         return [_result(hit, "url", "content") for hit in answer["results"]]
 
     closed = "no JSON; add json to search.formats in its settings"
-    return HttpEngine(f"SearXNG at {parse_address(url).netloc}", ask, read, {403: closed})
+    return HttpEngine(f"SearXNG at {host_of(url)}", ask, read, {403: closed})
 
 
 def you(key: str, url: str = YOU) -> HttpEngine:
@@ -161,9 +159,8 @@ def _ddgs(query: str, count: int) -> list[Result]:
     from ddgs import DDGS  # pyright: ignore[reportUnknownVariableType]
     from ddgs.exceptions import DDGSException
 
-    search = cast("Any", DDGS(timeout=10)).text
     try:
-        hits = cast("Sequence[JsonObject]", search(query, max_results=count))
+        hits = cast("Sequence[JsonObject]", DDGS(timeout=10).text(query, max_results=count))
     except DDGSException as error:
         if "no results" in str(error).lower():
             return []

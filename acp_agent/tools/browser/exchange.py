@@ -44,8 +44,8 @@ class Response:
             ExchangeFailed: The body broke off, or is packed in an unknown or wrong way.
 
         """
-        unpacker = Unpacker(self.headers.get("content-encoding", ""), limit)
         try:
+            unpacker = Unpacker(self.headers.get("content-encoding", ""), limit)
             async for data in self._stream:
                 unpacker.feed(data)
                 if unpacker.full:

@@ -17,7 +17,14 @@ from anyio import to_thread
 from acp_agent.tools.browser.address import Address, BadAddress, parse_address
 from acp_agent.tools.browser.charset import decoded
 from acp_agent.tools.browser.exchange import ExchangeFailed, Response, exchange
-from acp_agent.tools.browser.guard import Forbidden, Resolver, checked_addresses, resolve
+from acp_agent.tools.browser.guard import (
+    Admits,
+    Forbidden,
+    Resolver,
+    checked_addresses,
+    is_public,
+    resolve,
+)
 
 LARGEST = 5 * 1024 * 1024
 REDIRECTS = 5
@@ -48,13 +55,13 @@ class Fetcher:
     def __init__(
         self,
         *,
-        allow_private: bool = False,
+        admits: Admits = is_public,
         follows: Callable[[str], bool] = lambda _: False,
         resolver: Resolver = resolve,
         seconds: float = SECONDS,
         largest: int = LARGEST,
     ) -> None:
-        self._allow_private = allow_private
+        self._admits = admits
         self._follows = follows
         self._resolver = resolver
         self._seconds = seconds
@@ -84,7 +91,7 @@ class Fetcher:
 
     async def _get(self, address: Address) -> Document | Address:
         addresses = await checked_addresses(
-            address.host, address.port, self._resolver, allow_private=self._allow_private
+            address.host, address.port, self._resolver, self._admits
         )
         async with exchange(address, addresses, headers={"accept": _ACCEPT}) as response:
             to = response.headers.get("location", "")

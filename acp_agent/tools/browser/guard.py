@@ -15,6 +15,9 @@ import anyio
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 """From host and port to IP addresses. Raises OSError."""
 
+Admits = Callable[[str], bool]
+"""Tells whether an IP address may be connected to."""
+
 _NAT64 = IPv6Network("64:ff9b::/96")
 _SIX_TO_FOUR = IPv6Network("2002::/16")
 # Addresses that carry others in ways of their own, or that no site on the internet has.
@@ -38,9 +41,9 @@ async def resolve(host: str, port: int) -> Sequence[str]:
 
 
 async def checked_addresses(
-    host: str, port: int, resolver: Resolver, *, allow_private: bool
+    host: str, port: int, resolver: Resolver, admits: Admits
 ) -> Sequence[str]:
-    """Return the addresses of `host`.
+    """Return the addresses of `host`, all of which `admits` takes.
 
     Raises:
         Forbidden: One of them is not on the internet. One is enough: a name that has both kinds is
@@ -51,8 +54,8 @@ async def checked_addresses(
     addresses = list(dict.fromkeys(await resolver(host, port)))
     if not addresses:
         raise OSError("no address")
-    private = [address for address in addresses if not is_public(address)]
-    if private and not allow_private:
+    private = [address for address in addresses if not admits(address)]
+    if private:
         where = f"{host} is" if private[0] == host else f"{host} resolves to {private[0]},"
         raise Forbidden(
             f"{where} a private address; private networks cannot be opened"
@@ -74,6 +77,11 @@ def is_public(address: str) -> bool:
     if ip in _SIX_TO_FOUR:
         return _is_global(IPv4Address(int(ip) >> 80 & 0xFFFFFFFF))
     return not any(ip in network for network in _ODD) and _is_global(ip)
+
+
+def anything(address: str) -> bool:
+    """Admit every address: what the user named, or all where they allow private networks."""
+    return True
 
 
 def _is_global(ip: IPv4Address | IPv6Address) -> bool:

@@ -6,6 +6,7 @@ import re
 from urllib.parse import urljoin, urlsplit
 
 from acp_agent.tools.browser.address import host_of
+from acp_agent.tools.browser.harmless import one_line, page_text
 
 _ARXIV = re.compile(r"^https?://(?:www\.)?arxiv\.org/(?=abs/|pdf/)")
 MOST = 5_000
@@ -43,5 +44,5 @@ class Links:
         number = self._ids.setdefault(url, len(self._ids))
         self.urls[number] = url
         domain = host_of(url)
-        other = f"†{domain.replace('†', '').replace('】', '')}" if domain != self._domain else ""
+        other = f"†{one_line(page_text(domain.replace('†', '')))}" if domain != self._domain else ""
         return f"【{number}†{text}{other}】"

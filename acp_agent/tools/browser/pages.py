@@ -81,7 +81,7 @@ def shown(page: Page, cursor: int, first: int, count: int, prefix: TokenPrefix) 
     ]
     if count <= 0:
         numbered = numbered[: prefix("\n".join(numbered), VIEW_TOKENS).count("\n") + 1]
-    address = shortened(one_line(unquote(page.url)))
+    address = shortened(one_line(page_text(unquote(page.url))))
     title = f"{page.title} ({address})" if address else page.title
     last = first + len(numbered) - 1
     bar = f"**viewing lines [{first} - {last}] of {total - 1}**"

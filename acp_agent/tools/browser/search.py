@@ -46,7 +46,7 @@ def results_page(query: str, results: Sequence[Result]) -> Page:
     lines: list[str] = []
     for result in results:
         url = links.resolve(result.url)
-        title = one_line(page_text(result.title)) or result.url
+        title = one_line(page_text(result.title or result.url))
         summary = shortened(one_line(page_text(result.summary)), LONGEST_SUMMARY)
         if url:
             lines.append(f"  * {links.written(url, title)} {summary}".rstrip())

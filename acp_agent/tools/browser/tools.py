@@ -174,9 +174,10 @@ def browser_spec(name: str) -> ToolSpec:
 
 def _link(written: int | str) -> int | str:
     """Return a link's number also where the model wrote it as text."""
-    if isinstance(written, str) and (not written.strip() or written.strip().isdecimal()):
-        return int(written.strip() or -1)
-    return written
+    if isinstance(written, int):
+        return written
+    text = written.strip()
+    return int(text or -1) if len(text) < 7 and (text.isdecimal() or not text) else text
 
 
 def _shown(target: Target) -> str:
