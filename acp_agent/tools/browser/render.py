@@ -133,7 +133,7 @@ class _Renderer:
             self.blocks.dedent()
         elif tag in ("td", "th") and self._link is None:
             self.blocks.cell()
-        elif tag == "li" or _HEADING.fullmatch(tag):
+        elif self._link is None and (tag == "li" or _HEADING.fullmatch(tag)):
             self.blocks.mark("")  # it had no words
         elif tag in _APART:
             self._space()

@@ -19,8 +19,8 @@ from tests.tools.browser.site import no_addresses, open_site
     """127.0.0.1 127.9.9.9 0.0.0.0 10.0.0.1 172.16.0.1 172.31.255.255 192.168.1.1 169.254.169.254
     100.64.0.1 100.100.100.200 192.0.2.1 198.18.0.1 198.51.100.1 203.0.113.1 224.0.0.1 239.1.1.1
     240.0.0.1 255.255.255.255 ::1 :: ::127.0.0.1 ::ffff:127.0.0.1 ::ffff:8.8.8.8 fe80::1
-    fe80::1%eth0 fc00::1 fd12::1 fec0::1 ff02::1 64:ff9b::7f00:1 64:ff9b::a00:1 64:ff9b:1::1 2002:7f00:1::
-    2002:c0a8:101:: 2001::1 2001:db8::1 100::1 nonsense""".split(),
+    fe80::1%eth0 fc00::1 fd12::1 fec0::1 ff02::1 64:ff9b::7f00:1 64:ff9b::a00:1 64:ff9b:1::1
+    2002:7f00:1:: 2002:c0a8:101:: 2001::1 2001:db8::1 100::1 nonsense""".split(),
 )
 def test_an_address_of_a_private_or_special_network_is_not_public(address: str) -> None:
     assert not is_public(address)

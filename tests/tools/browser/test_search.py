@@ -124,7 +124,7 @@ async def test_exa_is_asked_with_its_key_and_its_results_are_read() -> None:
         (response(b"", {}, "401 No"), "Exa answered: the key is not accepted; see EXA_API_KEY"),
         (response(b"", {}, "500 Oh"), "Exa answered: HTTP 500"),
         (response(b"", {"location": "http://a.org"}, "302 Go"), "Exa answered: HTTP 302"),
-        (b"nonsense", "Exa: no HTTP answer (illegal status line: bytearray(b'nonsense'))"),
+        (b"nonsense", "Exa: no HTTP answer ("),
     ],
 )  # fmt: skip
 async def test_an_answer_that_cannot_be_used_is_told(data: bytes, words: str) -> None:
@@ -132,13 +132,13 @@ async def test_an_answer_that_cannot_be_used_is_told(data: bytes, words: str) ->
         site.pages["/"] = data
         with pytest.raises(SearchFailed) as failure:
             await search(exa("k", f"{site.url}/"))
-    assert words in str(failure.value) or words[:20] in str(failure.value)
+    assert str(failure.value).startswith(words)
 
 
 async def test_a_searxng_without_json_is_told_how_to_give_it() -> None:
     async with open_site() as site:
         site.pages["/search?q=async+io%3F&format=json"] = response(b"", {}, "403 Forbidden")
-        with pytest.raises(SearchFailed, match="add json to search.formats in its settings"):
+        with pytest.raises(SearchFailed, match="add json to search"):
             await search(searxng(site.url))
     with pytest.raises(SearchFailed, match="cannot connect to"):
         await search(searxng(site.url))
@@ -147,7 +147,7 @@ async def test_a_searxng_without_json_is_told_how_to_give_it() -> None:
 async def test_a_key_that_is_none_is_told() -> None:
     async with open_site() as site:
         for key in ("schlüssel", "a\nb"):
-            with pytest.raises(SearchFailed, match="You.com"):
+            with pytest.raises(SearchFailed, match=r"You\.com"):
                 await search(you(key, site.url))
         assert site.asked == []
 
