@@ -33,8 +33,12 @@ def resolve(recipient: str, offered: Collection[str]) -> str:
     for name in (bare, _ALIASES.get(bare, "")):
         if name in offered:
             return name
+    raise ToolFailed(_unknown(recipient, offered))
+
+
+def _unknown(recipient: str, offered: Collection[str]) -> str:
     known = ", ".join(name if "." in name else f"functions.{name}" for name in offered)
-    raise ToolFailed(f"unknown tool {recipient[:80]!r}; tools on offer: {known}")
+    return f"unknown tool {recipient[:80]!r}; tools on offer: {known}"
 
 
 def _of_browser(plain: str, offered: Collection[str]) -> str:
@@ -43,8 +47,10 @@ def _of_browser(plain: str, offered: Collection[str]) -> str:
     if name in offered:
         return name
     namespace, dot, function = name.partition(".")
-    if namespace != "browser" or not any(tool.startswith("browser.") for tool in offered):
+    if namespace != "browser":
         return ""
+    if not any(tool.startswith("browser.") for tool in offered):
+        raise ToolFailed(_unknown(plain, offered))  # and no other tool called `search`
     if not dot:
         raise ToolFailed("browser is no function; call browser.search, browser.open, browser.find")
     raise ToolFailed(json.dumps({"error": f"Unknown function: {function[:80]}"}))

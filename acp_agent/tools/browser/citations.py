@@ -17,7 +17,7 @@ _CITATION = re.compile(r"【([0-9]{1,4})†[^†【】\n]{1,80}(?:†[^†【】
 _BEGINNING = re.compile(
     r"【(?:[0-9]{0,4}|[0-9]{1,4}†(?:[^†【】\n]{0,80}|[^†【】\n]{1,80}†[^†【】\n]{0,120}))"
 )
-_UNSAFE = "()<>[]\\\"'` |"
+_UNSAFE = "()<>\\\"'` |"
 
 
 class Citations:
@@ -75,5 +75,5 @@ def markdown_link(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return ""
     host = "".join(c for c in parts.netloc.rpartition("@")[2] if c not in _UNSAFE)
-    target = quote(parts.geturl(), safe="/:@!$&*+,;=~%?-._#")
-    return f"([{host}]({target}))"
+    rest = quote(parts._replace(scheme="", netloc="").geturl(), safe="/:@!$&*+,;=~%?-._#")
+    return f"([{host.replace('[', '').replace(']', '')}]({parts.scheme}://{host}{rest}))"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,54 +13,20 @@ import pytest
 from acp_agent.errors import ToolFailed
 from acp_agent.events import Event, Text
 from acp_agent.tools.base import Permission, Prepared
-from acp_agent.tools.browser.address import Address
 from acp_agent.tools.browser.browser import Browser
-from acp_agent.tools.browser.fetch import Document, Fetcher, FetchFailed
+from acp_agent.tools.browser.fetch import Fetcher
 from acp_agent.tools.browser.guard import anything
 from acp_agent.tools.browser.hosts import allowed_hosts
 from acp_agent.tools.browser.make import make_browsing
 from acp_agent.tools.browser.pages import KEPT, estimated_prefix
-from acp_agent.tools.browser.search import Result, SearchFailed
 from acp_agent.tools.browser.tools import browser_tools
 from acp_agent.tools.toolbox import Tools
 from tests.tools.browser.site import open_site
+from tests.tools.browser.web import PYTHON, Web
 
 pytestmark = pytest.mark.anyio
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "browser_walk.txt"
-DOCS = """<title>Asyncio docs</title><h1>asyncio</h1>
-<p>Write concurrent code. See <a href="/tasks">tasks page</a> and
-<a href="https://peps.python.org/pep-0492">PEP 492</a> and <a href="#here">frag</a>.</p>
-<img alt="logo"><ul><li>one<li>two</ul>
-<pre>async def f():
-    await x</pre>
-<p>{} needle in text</p>""".format("long words here " * 12)
-PYTHON = "https://docs.python.org/3/library/"
-
-
-@dataclass
-class Web:
-    """A scripted web, and what was asked of it."""
-
-    pages: dict[str, str] = field(default_factory=lambda: {f"{PYTHON}0.html": DOCS})
-    results: int = 3
-    asked: list[str] = field(default_factory=list[str])
-    name: str = "Scripted"
-
-    async def search(self, query: str, count: int) -> Sequence[Result]:
-        self.asked.append(f"{query}:{count}")
-        if query == "fail":
-            raise SearchFailed("no\nluck")
-        return [
-            Result(f"{PYTHON}{i}.html", f"Title {i}", f"summary text {i}")
-            for i in range(self.results)
-        ]
-
-    async def fetch(self, address: Address) -> Document:
-        self.asked.append(address.url)
-        if address.url not in self.pages:
-            raise FetchFailed("HTTP 404: nope")
-        return Document(address.url, "html", self.pages[address.url])
 
 
 @dataclass
@@ -97,22 +62,19 @@ def stage() -> Stage:
     return Stage()
 
 
-WALK: tuple[tuple[str, dict[str, object]], ...] = (
-    ("search", {"query": "asyncio", "topn": 3}),
-    ("open", {"id": 0}),
-    ("find", {"pattern": "Needle"}),
-    ("open", {"cursor": 1, "loc": 4, "num_lines": 3}),
-    ("open", {"cursor": 2, "id": 0}),
-    ("find", {"pattern": "zzz", "cursor": 1}),
-    ("find", {"pattern": "title 1", "cursor": 0}),
+WALK = (
+    ("search", '{"query": "asyncio", "topn": 3}'),
+    ("open", '{"id": 0}'),
+    ("find", '{"pattern": "Needle"}'),
+    ("open", '{"cursor": 1, "loc": 4, "num_lines": 3}'),
+    ("open", '{"cursor": 2, "id": 0}'),
+    ("find", '{"pattern": "zzz", "cursor": 1}'),
+    ("find", '{"pattern": "title 1", "cursor": 0}'),
 )
 
 
 async def test_a_walk_through_the_web_is_shown_to_the_letter(stage: Stage) -> None:
-    shown = [
-        f">>> browser.{name} {json.dumps(arguments)}\n{await stage.say(name, **arguments)}\n"
-        for name, arguments in WALK
-    ]
+    shown = [f">>> browser.{name} {body}\n{await stage.say(name, body)}\n" for name, body in WALK]
     text = "\n".join(shown)
     if os.environ.get("GOLDEN") == "write":
         GOLDEN.write_text(text, encoding="utf-8")

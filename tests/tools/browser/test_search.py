@@ -39,7 +39,7 @@ SEARXNG = {
     "suggestions": ["asyncio gather"],
     "unresponsive_engines": [["qwant", "timeout"]],
 }
-YOU = {
+YOU: object = {
     "results": {
         "web": [
             {
