@@ -52,9 +52,7 @@ async def test_a_cited_page_is_a_link_for_the_user_and_raw_for_the_model(stage: 
     play.engine.play([Answer([[Say("Done【")]])])
     await play.prompt("and?")
     assert "Use it.【1†L4-L5】 Or" in play.prompt_text()
-    assert "<|start|>browser.search to=assistant<|channel|>analysis<|message|>[0] asyncio" in (
-        play.prompt_text()
-    )
+    assert "<|start|>browser.search to=assistant<|channel|>" in (play.prompt_text())
     assert play.text().endswith("Done【")
 
 

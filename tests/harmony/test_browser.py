@@ -1,5 +1,8 @@
 """The built-in browser in Harmony: declared as trained, called and answered on its channel."""
 
+# The library ships neither py.typed nor stubs; its sources carry the annotations we rely on.
+# pyright: reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence

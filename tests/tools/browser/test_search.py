@@ -48,7 +48,12 @@ YOU: object = {
                 "description": "about a",
                 "snippets": ["one", "two"],
             },
-            {"url": "https://b.org/", "title": "B", "description": "about b", "snippets": []},
+            {
+                "url": "https://b.org/",
+                "title": "B",
+                "description": "about b",
+                "snippets": list[str](),
+            },
         ],
         "news": [{"url": "https://c.org/", "title": "C", "description": "news of c"}],
     },
