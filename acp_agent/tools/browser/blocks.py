@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 LONGEST = 1_000_000  # characters of a page; what lies behind is left out
+DEEPEST = 8  # indents that are shown, of those around a line
 
 
 class Blocks:
@@ -83,7 +84,7 @@ class Blocks:
         if self.full or not text:
             return
         if len(text) >= self._room:
-            text, self.full = text[: self._room], True
+            text, self.full = text[: max(0, self._room)], True
         self._room -= len(text)
         self._line.append(text)
 
@@ -99,5 +100,7 @@ class Blocks:
         if self._apart and self._lines and self._lines[-1]:
             self._lines.append("")
         self._apart = False
-        self._lines.append("".join(self._prefixes) + self._mark + content)
+        before = "".join(self._prefixes[:DEEPEST]) + self._mark
+        self._room -= len(before)
+        self._lines.append(before + content)
         self._mark = ""

@@ -88,15 +88,18 @@ class HttpEngine:
             return data
 
 
+@dataclass(frozen=True, slots=True)
 class Ddgs:
     """Public search engines, read like a browser would by `ddgs`; they may limit the rate."""
 
-    name = "public search engines"
+    ask: Callable[[str, int], Sequence[JsonObject]] = field(default_factory=lambda: _ask_ddgs)
+    name: str = "public search engines"
 
     async def search(self, query: str, count: int) -> Sequence[Result]:
         """Return at most `count` results. Raises SearchFailed."""
         # Abandoned on cancel: the thread's own time limits end it.
-        return await to_thread.run_sync(_ddgs, query, count, abandon_on_cancel=True)
+        hits = await to_thread.run_sync(self.ask, query, count, abandon_on_cancel=True)
+        return [_result(hit, "href", "body") for hit in hits[:count] if hit.get("href")]
 
 
 def search_engine(searxng_url: str, variables: Mapping[str, str]) -> SearchEngine:
@@ -154,18 +157,17 @@ def _bad_key(variable: str) -> Mapping[int, str]:
     return dict.fromkeys((401, 403), f"the key is not accepted; see {variable}")
 
 
-def _ddgs(query: str, count: int) -> list[Result]:
+def _ask_ddgs(query: str, count: int) -> Sequence[JsonObject]:
     # With its HTTP client; only this engine needs it. It has no types.
     from ddgs import DDGS  # pyright: ignore[reportUnknownVariableType]
     from ddgs.exceptions import DDGSException
 
     try:
-        hits = cast("Sequence[JsonObject]", DDGS(timeout=10).text(query, max_results=count))
+        return cast("Sequence[JsonObject]", DDGS(timeout=10).text(query, max_results=count))
     except DDGSException as error:
         if "no results" in str(error).lower():
             return []
         raise SearchFailed(f"the search engines did not answer ({error})") from error
-    return [_result(hit, "href", "body") for hit in hits[:count]]
 
 
 def _result(hit: JsonObject, url: str, *summaries: str) -> Result:

@@ -97,7 +97,7 @@ class Fetcher:
             to = response.headers.get("location", "")
             if response.status in _REDIRECTING and to:
                 return parse_address(_joined(address.url, to))
-            if response.status != 200:
+            if not 200 <= response.status < 300:
                 raise FetchFailed(await _complaint(response))
             kind, charset = _content_type(response)
             data, cut = await response.read(self._largest)

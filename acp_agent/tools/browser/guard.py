@@ -36,7 +36,10 @@ class Forbidden(Exception):
 
 async def resolve(host: str, port: int) -> Sequence[str]:
     """Ask the system for the addresses of `host`. Raises OSError."""
-    found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:  # a label that is empty or too long
+        raise OSError(f"{host[:80]!r} is no host name") from None
     return [str(entry[4][0]) for entry in found]
 
 

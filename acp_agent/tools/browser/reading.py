@@ -39,7 +39,15 @@ def _plain(url: str, document: Document, text: str) -> Page:
 
 
 def _set_out(text: str) -> str:
+    pieces: list[str] = []
+    room = LONGEST
     try:
-        return json.dumps(json.loads(text), indent=1, ensure_ascii=False)
+        # Piece by piece: the indents of deep values can be a thousand times the text.
+        for piece in json.JSONEncoder(indent=1, ensure_ascii=False).iterencode(json.loads(text)):
+            pieces.append(piece)
+            room -= len(piece)
+            if room < 0:
+                break
     except (ValueError, RecursionError):
         return text
+    return "".join(pieces)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from acp_agent.tools.browser.blocks import LONGEST, Blocks
+from acp_agent.tools.browser.blocks import DEEPEST, LONGEST, Blocks
 from acp_agent.tools.browser.harmless import one_line, page_text
 from acp_agent.tools.browser.links import Links
 from acp_agent.tools.browser.tree import Element, parse, walk
@@ -201,7 +201,7 @@ class _Renderer:
             self.blocks.words(" ")
 
     def _bullet(self) -> str:
-        level = "  " * max(1, len(self._lists))
+        level = "  " * max(1, min(len(self._lists), DEEPEST))
         number = self._lists[-1] if self._lists else None
         if number is None:
             return f"{level}* "

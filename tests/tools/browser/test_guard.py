@@ -82,6 +82,12 @@ async def test_a_name_without_addresses_is_told() -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("host", ["a" * 70 + ".org", "a..b", ".".join(["a" * 60] * 4)])
+async def test_a_name_that_is_none_is_told(host: str) -> None:
+    assert (await refusal(f"http://{host}/", Fetcher())).startswith("cannot find the host (")
+
+
+@pytest.mark.anyio
 async def test_a_name_is_resolved_once_and_the_connection_goes_to_what_was_checked() -> None:
     async with open_site() as site:
         site.put("/", "here")

@@ -151,13 +151,21 @@ def test_the_source_of_a_page_is_shown_as_it_came() -> None:
         "<pre>" + "\n" * 3_000_000,
         "-" * 300_000,
         "&#1;" * 100_000,
+        "<blockquote>" * 2_000 + "x<br>" * 300_000,
+        "<ol>" * 2_000 + "<li>x" * 300_000,
     ],
-    ids=range(11),
+    ids=range(13),
 )
 def test_a_huge_page_is_bounded_in_size_and_time(html: str) -> None:
     page = read_document(Document(URL, "html", html))
     assert sum(map(len, page.lines)) <= 8_000_000
     assert len(page.links) <= 5_000
+
+
+def test_deep_json_is_bounded() -> None:
+    deep = "[" + ",".join(["[" * 200 + "]" * 200] * 5_000) + "]"
+    page = read_document(Document(URL, "json", deep))
+    assert page.lines[-1] == CUT.strip()
 
 
 def test_a_page_that_is_cut_says_so() -> None:

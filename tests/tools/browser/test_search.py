@@ -140,6 +140,24 @@ async def test_an_answer_that_cannot_be_used_is_told(data: bytes, words: str) ->
     assert str(failure.value).startswith(words)
 
 
+async def test_hits_of_ddgs_are_read() -> None:
+    asked: list[tuple[str, int]] = []
+
+    def ask(query: str, count: int) -> list[dict[str, str]]:
+        asked.append((query, count))
+        return [
+            {"title": "A", "href": "https://a.org/", "body": "about a"},
+            {"title": "no address", "href": "", "body": ""},
+            {"title": "B", "href": "https://b.org/", "body": "about b"},
+        ]
+
+    assert list(await Ddgs(ask).search("q", 3)) == [
+        Result("https://a.org/", "A", "about a"),
+        Result("https://b.org/", "B", "about b"),
+    ]
+    assert asked == [("q", 3)]
+
+
 async def test_a_searxng_without_json_is_told_how_to_give_it() -> None:
     async with open_site() as site:
         site.pages["/search?q=async+io%3F&format=json"] = response(b"", {}, "403 Forbidden")
