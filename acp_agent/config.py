@@ -7,6 +7,7 @@ before the first answer: a settings library would cost more time than everything
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -39,6 +40,10 @@ class Settings(NamedTuple):
     keepalive: float = 60.0
     idle_unload: float = 600.0
     command_timeout: float = 120.0
+    browser: str = "auto"
+    browser_searxng: str = ""
+    browser_allowed_hosts: str = ""
+    browser_allow_private: bool = False
     fm_backend: str = ""
     fm_max_tokens: int = 200
     fm_temperature: float = 0.15
@@ -68,6 +73,9 @@ class Source(NamedTuple):
     must: str = ""
 
 
+BROWSER = ("auto", "on", "off")
+_HOST = r"(\*|(\*\.)?([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?)"
+
 LARGEST_CONTEXT = 131_072  # what gpt-oss was trained for
 
 Rule = tuple[Callable[[Any], bool], str]
@@ -89,6 +97,10 @@ def _is_address(value: Any) -> bool:
         return address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
     except ValueError:
         return False
+
+
+def _are_hosts(value: Any) -> bool:
+    return all(re.fullmatch(_HOST, host) for host in value.lower().replace(",", " ").split())
 
 
 def _is_context(value: Any) -> bool:
@@ -124,6 +136,14 @@ SOURCES: dict[str, Source] = {
     "keepalive": Source(("GPT_OSS_KEEPALIVE_SECS",), *_at_least(0)),
     "idle_unload": Source(("GPT_OSS_IDLE_UNLOAD_SECS",), *_at_least(0)),
     "command_timeout": Source(("ACP_AGENT_COMMAND_TIMEOUT",), *_at_least(1)),
+    "browser": Source(("ACP_AGENT_BROWSER",), *_one_of(*BROWSER)),
+    "browser_searxng": Source(
+        ("ACP_AGENT_SEARXNG_URL",), _is_address, "an http:// or https:// address"
+    ),
+    "browser_allowed_hosts": Source(
+        ("ACP_AGENT_BROWSER_ALLOWED_HOSTS",), _are_hosts, "hosts such as a.org *.b.org, or *"
+    ),
+    "browser_allow_private": Source(("ACP_AGENT_BROWSER_ALLOW_PRIVATE",)),
     "fm_backend": Source(("ACP_AGENT_FM_BACKEND",)),
     "fm_max_tokens": Source(("ACP_AGENT_FM_MAX_TOKENS",), *_at_least(1)),
     "fm_temperature": Source(("ACP_AGENT_FM_TEMPERATURE",), *_at_least(0)),

@@ -17,6 +17,7 @@ from acp_agent.paths import user_path
 SMOLLM2 = "smollm2"
 BRIDGE = "foundation_bridge:"
 LARGER = "gpt-oss-120b"
+SEARCH_KEYS = ("YDC_API_KEY", "EXA_API_KEY")
 ADVICE = {
     "gptoss_20b": "the only model is a 120B; name another by GPT_OSS_MODEL or GPT_OSS_MODEL_PATH,"
     " and the 120B by GPT_OSS_120B_MODEL",
@@ -54,6 +55,17 @@ def models(settings: Settings) -> tuple[Model, ...]:
         return (primary,)
     larger = _larger(settings)
     return (primary,) if larger.choice.value == primary.choice.value else (primary, larger)
+
+
+def offers_browser(settings: Settings, variables: Mapping[str, str]) -> bool:
+    """Tell whether the model gets the browser: when asked for, or when something is set up for it.
+
+    What nobody set up sends nothing: without any setting there is no browser.
+    """
+    if settings.browser != "auto":
+        return settings.browser == "on"
+    keys = any(variables.get(key) for key in SEARCH_KEYS)
+    return keys or bool(settings.browser_searxng or settings.browser_allowed_hosts)
 
 
 def model_of(settings: Settings, model_id: str) -> Settings:

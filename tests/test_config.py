@@ -65,6 +65,12 @@ def test_a_file_named_by_the_environment_is_read(tmp_path: Path) -> None:
         ("[fm.backend]\nname = 'a'", "fm.backend is one value, not a table; write fm.backend ="),
         ("[fm]\nmax_tokens = 0", "fm.max_tokens must be 1 or more, not 0"),
         ("fm.temperature = 'hot'", "fm.temperature must be a number, not 'hot'"),
+        ("browser = 'yes'", "browser must be one of auto, on, off, not 'yes'"),
+        ("browser = true", "browser must be of type str, not True"),
+        ("browser.searxng = 'localhost:8888'", "browser.searxng must be an http:// or https://"),
+        ("browser.allowed_hosts = 'https://a.org'", "browser.allowed_hosts must be hosts such as"),
+        ("browser.allowed_hosts = 'a.org/x'", "must be hosts such as a.org *.b.org, or *, not"),
+        ("browser.allowed_hosts = '*a.org'", "must be hosts such as a.org *.b.org, or *, not"),
         ("fm_backend = 'a'\nfm.backend = 'b'", "fm_backend is set twice, by itself"),
         ("fm.backend = 'a'\nfm_backend = 'b'", "fm_backend is set twice, by itself"),
     ],
@@ -99,6 +105,14 @@ def test_a_table_in_the_file_is_the_beginning_of_names(file: Path, text: str) ->
     assert load({}, {}, file) == Settings(
         fm_backend="ollama:qwen3:4b", model_120b="b.gguf", routing_log_prompts=True
     )
+
+
+@pytest.mark.parametrize(
+    "hosts", ["", "*", "a.org", "A.org, *.b-c.org  localhost:8080", "[::1]:80 10.0.0.1 *.org:1"]
+)
+def test_hosts_may_be_named_in_many_ways(file: Path, hosts: str) -> None:
+    file.write_text(f'browser.allowed_hosts = "{hosts}"')
+    assert load({}, {}, file).browser_allowed_hosts == hosts
 
 
 @pytest.mark.parametrize(

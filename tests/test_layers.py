@@ -46,11 +46,12 @@ FORBIDDEN = {
     },
 }
 HOMES = {
-    "httpx": ("backends/", "engine/"),
+    "httpx": ("backends/", "engine/", "tools/browser/"),
     "openai_harmony": ("harmony/",),
     "xllamacpp": ("engine/",),
     "docker": ("sandbox/",),
     "lxml": ("tools/browser/",),
+    "ddgs": ("tools/browser/",),
     "mcp": ("tools/mcp",),
 }
 

@@ -9,7 +9,13 @@ import pytest
 from acp_agent.agent.options import SessionOptions
 from acp_agent.config import Settings
 from acp_agent.errors import ConfigError
-from acp_agent.offer import fm_backend, model_of, names_file, session_options
+from acp_agent.offer import (
+    fm_backend,
+    model_of,
+    names_file,
+    offers_browser,
+    session_options,
+)
 
 BRIDGE = {"FM_BRIDGE_URL": "http://localhost:11435"}
 VLLM = "vllm:openai/gpt-oss-120b"
@@ -241,3 +247,23 @@ def test_a_model_that_is_not_on_offer_cannot_be_opened() -> None:
 )
 def test_a_model_is_named_by_its_file_or_by_a_selector(model: str, is_file: bool) -> None:
     assert names_file(model) is is_file
+
+
+@pytest.mark.parametrize(
+    ("settings", "variables", "offers"),
+    [
+        (PLAIN, {}, False),
+        (PLAIN, {"EXA_API_KEY": ""}, False),
+        (PLAIN, {"EXA_API_KEY": "k"}, True),
+        (PLAIN, {"YDC_API_KEY": "k"}, True),
+        (Settings(browser_searxng="http://localhost:8888"), {}, True),
+        (Settings(browser_allowed_hosts="docs.python.org"), {}, True),
+        (Settings(browser_allow_private=True), {}, False),
+        (Settings(browser="on"), {}, True),
+        (Settings(browser="off", browser_searxng="http://a"), {"EXA_API_KEY": "k"}, False),
+    ],
+)
+def test_the_browser_is_offered_where_it_was_asked_for_or_set_up(
+    settings: Settings, variables: dict[str, str], offers: bool
+) -> None:
+    assert offers_browser(settings, variables) is offers

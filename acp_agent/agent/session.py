@@ -17,6 +17,7 @@ from acp_agent.agent.inline import read_ahead
 from acp_agent.agent.options import SessionOptions
 from acp_agent.agent.orchestrator import Fm, Gptoss, Orchestrator
 from acp_agent.agent.permissions import Permissions
+from acp_agent.agent.rewriting import NewRewriter, Unchanged
 from acp_agent.agent.turn import DEFAULT_LIMITS, Limits, Turn
 from acp_agent.agent.voice import SmallModel, Voice
 from acp_agent.conversation import Effort, ModelRequest, UserMessage
@@ -46,8 +47,12 @@ class Session:
         limits: Limits = DEFAULT_LIMITS,
         fm: Fm | None = None,
         workspace_root: str = "",
+        rewrite: NewRewriter = Unchanged,
     ) -> None:
-        """Take what the session works with; without `fm`, every prompt goes to GPT-OSS."""
+        """Take what the session works with; without `fm`, every prompt goes to GPT-OSS.
+
+        `rewrite` is for what GPT-OSS says, such as citations.
+        """
         self.id = session_id
         self._options = options
         self._voice = voice
@@ -58,6 +63,7 @@ class Session:
         self._limits = limits
         self._fm = fm
         self._workspace_root = workspace_root
+        self._rewrite = rewrite
         self._history = History()
         self._busy = anyio.Lock()
         self._turn: anyio.CancelScope | None = None
@@ -164,6 +170,7 @@ class Session:
             emit,
             limits=self._limits,
             label=voice.label,
+            rewrite=self._rewrite,
         )
         try:
             return await turn.run()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from acp_agent.agent.calls import CallRunner
 from acp_agent.agent.history import History
+from acp_agent.agent.rewriting import NewRewriter, TextRewriter, Unchanged
 from acp_agent.conversation import ModelRequest, ModelStep
 from acp_agent.errors import BackendError
 from acp_agent.events import (
@@ -63,6 +64,7 @@ class Turn:
         *,
         limits: Limits,
         label: str = "",
+        rewrite: NewRewriter = Unchanged,
     ) -> None:
         self._id = turn_id
         self._model = model
@@ -73,6 +75,8 @@ class Turn:
         self._limits = limits
         self._label = label
         self._reading = -1
+        self._rewrite = rewrite
+        self._speaking: tuple[str, TextRewriter] | None = None  # the message that is being said
 
     async def run(self) -> StopReason:
         """Run to the stop reason. Raises BackendError; what was said until then is kept."""
@@ -101,6 +105,7 @@ class Turn:
                         ended = event
                     else:
                         await self._show(number, event)
+                await self._finish_text()
             finally:
                 # However the stream ended, what the user saw is what the history holds.
                 step = stream.step()
@@ -124,12 +129,13 @@ class Turn:
         return ran
 
     async def _show(self, number: int, event: ModelEvent) -> None:
+        if not isinstance(event, TextPart):
+            await self._finish_text()
         match event:
             case ThoughtPart(index, text):
                 await self._emit(ThoughtDelta(f"{self._id}.{number}.{index}", text))
             case TextPart(index, text):
-                label, self._label = self._label, ""
-                await self._emit(TextDelta(f"{self._id}.{number}.{index}", label + text))
+                await self._speak(f"{self._id}.{number}.{index}", text)
             case CallOpened(call_id, recipient):
                 await self._calls.announce(call_id, recipient)
             case EngineLoading(text):
@@ -138,6 +144,23 @@ class Turn:
                 await self._tell_reading(number, total - processed)
             case StepEnded():
                 pass
+
+    async def _speak(self, message_id: str, text: str) -> None:
+        if self._speaking is None or self._speaking[0] != message_id:
+            await self._finish_text()
+            self._speaking = (message_id, self._rewrite())
+        await self._say(message_id, self._speaking[1].feed(text))
+
+    async def _finish_text(self) -> None:
+        """Say what is held back of a message that is over."""
+        if self._speaking is not None:
+            (message_id, rewriter), self._speaking = self._speaking, None
+            await self._say(message_id, rewriter.finish())
+
+    async def _say(self, message_id: str, text: str) -> None:
+        if text:
+            label, self._label = self._label, ""
+            await self._emit(TextDelta(message_id, label + text))
 
     async def _tell_reading(self, number: int, tokens: int) -> None:
         """Say once per model call why the first word takes its time, where it does."""

@@ -50,6 +50,11 @@ class Vocabulary:
         """Return the text; control tokens are spelled out, broken UTF-8 becomes U+FFFD."""
         return self.bytes_of(ids).decode("utf-8", "replace")
 
+    def beginning(self, text: str, tokens: int) -> str:
+        """Return as much of the beginning of `text` as has at most so many `tokens`."""
+        ids = self.encode_text(text)
+        return text if len(ids) <= tokens else self.decode(ids[:tokens])
+
     def bytes_of(self, ids: Iterable[int]) -> bytes:
         """Return the bytes of all ids together."""
         return b"".join(map(self.token_bytes, ids))

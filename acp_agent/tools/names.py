@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 
 from acp_agent.errors import ToolFailed
@@ -25,9 +26,31 @@ _ALIASES = {
 def resolve(recipient: str, offered: Collection[str]) -> str:
     """Return the name of the offered tool that `recipient` means. Raises ToolFailed."""
     plain = recipient.partition("<|")[0].strip().strip("\"'`")
+    built_in = _of_browser(plain, offered)
+    if built_in:
+        return built_in
     bare = plain.rpartition(".")[2].rpartition("/")[2].replace("-", "_").lower()
     for name in (bare, _ALIASES.get(bare, "")):
         if name in offered:
             return name
-    known = ", ".join(f"functions.{name}" for name in offered)
-    raise ToolFailed(f"unknown tool {recipient[:80]!r}; tools on offer: {known}")
+    raise ToolFailed(_unknown(recipient, offered))
+
+
+def _unknown(recipient: str, offered: Collection[str]) -> str:
+    known = ", ".join(name if "." in name else f"functions.{name}" for name in offered)
+    return f"unknown tool {recipient[:80]!r}; tools on offer: {known}"
+
+
+def _of_browser(plain: str, offered: Collection[str]) -> str:
+    """Return the function of the built-in `browser` that is meant, "" if it is another tool."""
+    name = plain.lower().removeprefix("functions.").replace("browser_", "browser.", 1)
+    if name in offered:
+        return name
+    namespace, dot, function = name.partition(".")
+    if namespace != "browser":
+        return ""
+    if not any(tool.startswith("browser.") for tool in offered):
+        raise ToolFailed(_unknown(plain, offered))  # and no other tool called `search`
+    if not dot:
+        raise ToolFailed("browser is no function; call browser.search, browser.open, browser.find")
+    raise ToolFailed(json.dumps({"error": f"Unknown function: {function[:80]}"}))

@@ -14,6 +14,7 @@ import pytest
 from acp_agent.agent.options import Choice, SessionOptions, session_options
 from acp_agent.agent.orchestrator import Fm
 from acp_agent.agent.permissions import Permissions
+from acp_agent.agent.rewriting import NewRewriter, Unchanged
 from acp_agent.agent.session import Session
 from acp_agent.agent.turn import Limits
 from acp_agent.agent.voice import Voice
@@ -126,6 +127,7 @@ def stage(tmp_path: Path, home: Path) -> MakeStage:
         engine: ScriptedEngine | None = None,
         editor: AnsweringEditor | None = None,
         fm: Fm | None = None,
+        rewrite: NewRewriter = Unchanged,
     ) -> Stage:
         engine = engine or ScriptedEngine.of(*steps, again=again)
         editor = editor or AnsweringEditor(*answers)
@@ -145,6 +147,7 @@ def stage(tmp_path: Path, home: Path) -> MakeStage:
             limits=limits or Limits(),
             fm=fm,
             workspace_root=str(cwd),
+            rewrite=rewrite,
         )
         return Stage(session, engine, editor, cwd, options)
 

@@ -55,6 +55,29 @@ def test_a_slip_in_the_name_still_finds_the_tool(recipient: str, name: str) -> N
     assert resolve(recipient, NAMES) == name
 
 
+@pytest.mark.parametrize(
+    ("recipient", "name"),
+    [
+        ("browser.search", "browser.search"),
+        ("functions.browser.open", "browser.open"),
+        ("browser_find<|channel|>analysis", "browser.find"),
+        ("search", "search_files"),
+        ("repo_browser.search", "search_files"),
+        ("functions.search", "search_files"),
+    ],
+)
+def test_a_function_of_the_browser_and_a_tool_of_ours_are_told_apart(
+    recipient: str, name: str
+) -> None:
+    assert resolve(recipient, (*NAMES, "browser.search", "browser.open", "browser.find")) == name
+
+
+@pytest.mark.parametrize("recipient", ["browser.search", "browser_search"])
+def test_a_search_of_the_web_is_never_one_of_files(recipient: str) -> None:
+    with pytest.raises(ToolFailed, match="unknown tool"):
+        resolve(recipient, NAMES)
+
+
 @pytest.mark.parametrize("recipient", ["", "functions.", "python", "browser.open_url", "x" * 500])
 def test_an_unknown_tool_is_told_with_those_on_offer(recipient: str) -> None:
     with pytest.raises(ToolFailed) as failure:
