@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
+from typing import Any
+
+import anyio
 
 from acp_agent.agent.orchestrator import Fm
 from acp_agent.agent.permissions import Permissions
@@ -13,6 +16,7 @@ from acp_agent.agent.turn import Limits
 from acp_agent.config import Settings, rubric_file
 from acp_agent.engine.at_hand import small_model
 from acp_agent.engine.locate import weights
+from acp_agent.errors import VocabularyError
 from acp_agent.harmony.prompts import environment_note, instructions
 from acp_agent.harmony.vocab import load_vocabulary
 from acp_agent.offer import fm_backend, models
@@ -25,9 +29,12 @@ from acp_agent.routing.log import DecisionLog
 from acp_agent.routing.router import Router
 from acp_agent.routing.rubric import Rubric
 from acp_agent.small_voice import SmallVoice
+from acp_agent.tools.base import Toolbox
 from acp_agent.voices import Engines, Voices, open_engines
 
 logger = logging.getLogger(__name__)
+
+Spawn = Callable[[Callable[[], Coroutine[Any, Any, None]]], object]
 
 
 async def serve(settings: Settings, opened: Opened, variables: Mapping[str, str]) -> None:
@@ -40,23 +47,32 @@ async def serve(settings: Settings, opened: Opened, variables: Mapping[str, str]
         voices = Voices(settings, variables, engines)
         fm = make_fm(settings, variables, engines, voices)
         warm_up = partial(voices.warm_up, models(settings)[0].choice.value)
-        await serve_connection(opened, partial(open_session, settings, voices, fm), warm_up)
+        async with anyio.create_task_group() as servers:
+            factory = partial(open_session, settings, voices, fm, servers.start_soon)
+            await serve_connection(opened, factory, warm_up)
+            servers.cancel_scope.cancel()
 
 
 async def open_session(
-    settings: Settings, voices: Voices, fm: Fm | None, opened: OpenSession, editor: Editor
+    settings: Settings,
+    voices: Voices,
+    fm: Fm | None,
+    spawn: Spawn,
+    opened: OpenSession,
+    editor: Editor,
 ) -> Session:
     """Make the core's session for one that the client has opened."""
     from acp_agent.tools.toolbox import make_tools  # with pydantic: 60 ms, after the first answers
     from acp_agent.tools.workspace import Workspace
 
     workspace = Workspace(opened.roots[0], opened.roots[1:], editor)
+    tools = make_tools(workspace, editor, command_timeout=settings.command_timeout)
     others = tuple(str(root) for root in opened.roots[1:])
     return Session(
         opened.id,
         opened.options,
         voices.voice,
-        make_tools(workspace, editor, command_timeout=settings.command_timeout),
+        _with_servers(settings, spawn, opened, tools),
         Permissions(editor),
         instructions=instructions(),
         preface=environment_note(str(opened.cwd), others),
@@ -64,6 +80,26 @@ async def open_session(
         fm=fm,
         workspace_root=str(opened.cwd),
     )
+
+
+def _with_servers(settings: Settings, spawn: Spawn, opened: OpenSession, tools: Toolbox) -> Toolbox:
+    """Return the tools and those of the session's MCP servers, which start now."""
+    if not opened.servers:
+        return tools
+    from acp_agent.tools.combined import Combined
+    from acp_agent.tools.mcp.server import TimeLimits
+    from acp_agent.tools.mcp.tools import open_mcp_tools
+
+    servers = open_mcp_tools(
+        opened.servers,
+        str(opened.cwd),
+        spawn,
+        opened.note,
+        limits=TimeLimits(call=settings.mcp_timeout),
+        budget=settings.mcp_tool_tokens,
+        count=partial(_tokens, settings),
+    )
+    return Combined(tools, servers)
 
 
 def make_fm(
@@ -91,6 +127,14 @@ def _rubric(settings: Settings) -> Rubric:
 def _counter(settings: Settings) -> Callable[[str], int]:
     vocabulary = load_vocabulary(weights(settings))
     return lambda text: len(vocabulary.encode_text(text))
+
+
+def _tokens(settings: Settings, text: str) -> int:
+    """Count the tokens of `text`, or guess them where there is no vocabulary."""
+    try:
+        return _counter(settings)(text)
+    except VocabularyError:
+        return len(text) // 3
 
 
 def configure_logging(settings: Settings) -> None:

@@ -47,7 +47,7 @@ class Permissions:
         match approvals:
             case "full":
                 return "allowed"
-            case "read-only":
+            case "read-only" if not permission.reads:
                 return "forbidden"
             case "auto-edit" if kind in EDITS:
                 return "allowed"

@@ -57,6 +57,9 @@ class Tools:
             return await tool.prepare(call_id, tool.arguments(body=arguments))
         return await tool.prepare(call_id, parse_arguments(name, tool.arguments, arguments))
 
+    async def ready(self) -> None:
+        """There is nothing to wait for: these tools are there since they were made."""
+
     async def close(self) -> None:
         """Let go of what the tools hold."""
         for close in self._closers:
