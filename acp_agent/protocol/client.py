@@ -21,7 +21,7 @@ from acp_agent.protocol.convert import tool_call_update
 from acp_agent.protocol.jsonrpc import Object
 
 CLEAN_UP = 2
-EXTENSION = 30
+EXTENSION = 30.0
 
 
 class ClientEditor:
@@ -94,10 +94,10 @@ class ClientEditor:
             raise ToolFailed("the editor gave no valid answer to the permission request")
         return no.option_id
 
-    async def extension(self, method: str, params: Object) -> Any:
-        with anyio.move_on_after(EXTENSION):
+    async def extension(self, method: str, params: Object, timeout: float = EXTENSION) -> Any:
+        with anyio.move_on_after(timeout):
             return await self.call(method, params)
-        raise ToolFailed(f"the editor did not answer {method} within {EXTENSION} s")
+        raise ToolFailed(f"the editor did not answer {method} within {timeout:g} s")
 
     async def call(self, method: str, params: Object, late: Late | None = None) -> Any:
         """Ask the client. Raises ToolFailed, whatever goes wrong."""

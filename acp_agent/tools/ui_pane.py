@@ -1,7 +1,7 @@
 """The tool `ui_pane`: what the panes of the client's window do, for clients that have some.
 
-It goes to the client as the extension request `_openagents/ui_pane`, with the arguments as they are.
-A client says that it knows it by `"ui_pane": true` in the `_meta` of its capabilities.
+It goes to the client as the extension request `_openagents/ui_pane`, its arguments as they are. A
+client says that it knows it by `"ui_pane": true` in the `_meta` of its capabilities.
 """
 
 from __future__ import annotations
@@ -141,8 +141,9 @@ def _result(action: str, answer: object) -> ToolResult:
     if fields.get("success") is False or fields.get("error"):
         error = fields.get("error") or fields.get("output") or "the editor gave no reason"
         raise ToolFailed(f"{action} failed: {one_line(str(error), 500)}")
-    output = fields.get("output", answer)
-    if output is None or output == {} or output == "":
+    said = fields.get("output", answer)
+    output = None if said is fields and "success" in fields else said
+    if output is None or output in ({}, ""):
         return ToolResult(f"{action} done")
     text = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False, indent=1)
     return ToolResult(capped(plain(text)))

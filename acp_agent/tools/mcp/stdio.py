@@ -40,10 +40,11 @@ FromSession = MemoryObjectReceiveStream[SessionMessage]
 
 
 class LastWords:
-    """The last lines of a server's stderr, and how it ended."""
+    """The last lines of a server's stderr, and how it ended if it was not asked to."""
 
     def __init__(self) -> None:
         self._lines: deque[str] = deque(maxlen=LAST_LINES)
+        self.is_leaving = False
         self.exit_code: int | None = None
         self.nonsense = 0
 
@@ -86,6 +87,7 @@ async def stdio_streams(
                 try:
                     yield read, write
                 finally:
+                    words.is_leaving = True
                     with anyio.CancelScope(shield=True):
                         await _ask_to_go(process)
                     tasks.cancel_scope.cancel()
@@ -116,8 +118,9 @@ async def _read(
                 await to_session.send(SessionMessage(message))
     except (anyio.BrokenResourceError, anyio.ClosedResourceError):
         return  # the session is over
-    with anyio.move_on_after(GRACE):
-        words.exit_code = await process.wait()
+    if not words.is_leaving:
+        with anyio.move_on_after(GRACE):
+            words.exit_code = await process.wait()
     lost()
 
 

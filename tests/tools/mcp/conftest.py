@@ -62,7 +62,7 @@ class McpBench:
         return str(failure.value)
 
     def names(self) -> list[str]:
-        """The tools that stand in the prompt."""
+        """Return the tools that stand in the prompt."""
         return [spec.name for spec in self.tools.specs if not spec.deferred]
 
 

@@ -73,7 +73,7 @@ async def sleep(file: str) -> str:
     try:
         await anyio.sleep_forever()
     finally:
-        Path(file).write_text("cancelled")  # noqa: ASYNC240  nothing may be awaited here
+        Path(file).write_text("cancelled")  # nothing may be awaited here
     return ""
 
 

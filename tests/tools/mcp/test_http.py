@@ -71,7 +71,7 @@ async def answering(answer: bytes) -> AsyncGenerator[str]:
 
 
 REFUSED = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-PAGE = b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 5\r\nconnection: close\r\n\r\n<p>hi"
+PAGE = b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\n\r\n<p>hi"
 JUNK = b"SSH-2.0-OpenSSH\r\n"
 
 
