@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine, Mapping
-from functools import partial
+from contextlib import suppress
+from functools import cache, partial
 from typing import Any
 
 import anyio
@@ -13,7 +14,7 @@ from acp_agent.agent.orchestrator import Fm
 from acp_agent.agent.permissions import Permissions
 from acp_agent.agent.session import Session
 from acp_agent.agent.turn import Limits
-from acp_agent.config import Settings, rubric_file
+from acp_agent.config import Settings, rubric_file, selects_provider
 from acp_agent.engine.at_hand import small_model
 from acp_agent.engine.locate import weights
 from acp_agent.errors import VocabularyError
@@ -97,7 +98,7 @@ def _with_servers(settings: Settings, spawn: Spawn, opened: OpenSession, tools: 
         opened.note,
         limits=TimeLimits(call=settings.mcp_timeout),
         budget=settings.mcp_tool_tokens,
-        count=partial(_tokens, settings),
+        count=_estimator(settings),
     )
     return Combined(tools, servers)
 
@@ -129,12 +130,17 @@ def _counter(settings: Settings) -> Callable[[str], int]:
     return lambda text: len(vocabulary.encode_text(text))
 
 
-def _tokens(settings: Settings, text: str) -> int:
-    """Count the tokens of `text`, or guess them where there is no vocabulary."""
-    try:
-        return _counter(settings)(text)
-    except VocabularyError:
+def _estimator(settings: Settings) -> Callable[[str], int]:
+    """Return what counts tokens: by the vocabulary, loaded at the first call; else by guessing."""
+    counter = cache(partial(_counter, settings))
+
+    def count(text: str) -> int:
+        if not selects_provider(settings):
+            with suppress(VocabularyError):
+                return counter()(text)
         return len(text) // 3
+
+    return count
 
 
 def configure_logging(settings: Settings) -> None:

@@ -141,8 +141,8 @@ def _result(action: str, answer: object) -> ToolResult:
     if fields.get("success") is False or fields.get("error"):
         error = fields.get("error") or fields.get("output") or "the editor gave no reason"
         raise ToolFailed(f"{action} failed: {one_line(str(error), 500)}")
-    said = fields.get("output", answer)
-    output = None if said is fields and "success" in fields else said
+    is_ours = "output" in fields or "success" in fields
+    output: object = fields.get("output") if is_ours else cast("object", answer)
     if output is None or output in ({}, ""):
         return ToolResult(f"{action} done")
     text = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False, indent=1)

@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 TOOL = {"name": "work", "description": "Work.", "inputSchema": {"type": "object"}}
-ABOUT = {
+ABOUT: dict[str, object] = {
     "protocolVersion": "2025-06-18",
     "capabilities": {"tools": {}},
     "serverInfo": {"name": "bad", "version": "1"},

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,7 +92,7 @@ async def open_bench(
 
 
 @contextmanager
-def served(name: str, transport: str) -> Iterator[tuple[str, Callable[[], None]]]:
+def served(name: str, transport: str) -> Generator[tuple[str, Callable[[], None]]]:
     """Serve on a free port until the block is left; give the address, and how to stop it now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -102,7 +102,8 @@ def rich() -> MCPServer:
     async def grow(context: Context) -> str:
         """Offer one tool more."""
         server.add_tool(echo, name="grown")
-        await context.session.send_tool_list_changed()
+        await context.session.send_tool_list_changed()  # hears who was introduced by handshake
+        await context.notify_tools_changed()  # hears who listens, as the newer protocol has it
         return "grown"
 
     server.add_tool(grow)

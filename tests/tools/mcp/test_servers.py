@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import os
+import sys
 from pathlib import Path
 
 import anyio
@@ -16,7 +17,7 @@ from acp_agent.servers import StdioServer
 from acp_agent.tools.base import Permission, ToolResult
 from acp_agent.tools.mcp.server import TimeLimits
 from tests.e2e.processes import descendants, running, until
-from tests.tools.mcp.conftest import SECRET, bad, good, open_bench
+from tests.tools.mcp.conftest import HERE, SECRET, bad, good, open_bench
 from tests.tools.mcp.good_server import PNG
 
 pytestmark = pytest.mark.anyio
@@ -173,6 +174,17 @@ async def test_a_changed_list_is_seen_with_the_next_turn_and_comes_after_the_res
                 await anyio.sleep(0.02)
         assert bench.names() == [*before, "rich__grown"]
         assert await bench.text("rich__grown", text="new") == "new"
+
+
+async def test_a_server_that_knows_only_the_newer_introduction_is_heard_as_well() -> None:
+    server = StdioServer("new", sys.executable, (str(HERE / "newer_server.py"),))
+    async with open_bench(server) as bench:
+        assert (bench.notes, await bench.text("new__echo", text="hi")) == ([], "hi")
+        assert await bench.text("new__grow") == "grown"
+        with anyio.fail_after(10):
+            while "new__grown" not in bench.names():
+                await bench.tools.ready()
+                await anyio.sleep(0.02)
 
 
 async def test_more_tools_than_the_prompt_can_hold_are_found_by_words() -> None:
