@@ -116,7 +116,7 @@ class McpTools:
             await self._all_ended()
         for server in self._servers:
             server.kill()
-        with anyio.CancelScope(shield=True):
+        with anyio.move_on_after(END, shield=True):
             await self._all_ended()
 
     async def _all_ended(self) -> None:

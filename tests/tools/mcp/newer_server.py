@@ -1,4 +1,4 @@
-"""The good server behind a door that refuses the handshake, as a server of the newer protocol may."""
+"""The good server behind a door that refuses the handshake, as one of the newer protocol may."""
 
 from __future__ import annotations
 
