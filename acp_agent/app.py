@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 
+import anyio
+
 from acp_agent.agent.orchestrator import Fm
 from acp_agent.agent.permissions import Permissions
 from acp_agent.agent.session import Session
@@ -25,6 +27,7 @@ from acp_agent.routing.log import DecisionLog
 from acp_agent.routing.router import Router
 from acp_agent.routing.rubric import Rubric
 from acp_agent.small_voice import SmallVoice
+from acp_agent.toolkit import Toolkit
 from acp_agent.voices import Engines, Voices, open_engines
 
 logger = logging.getLogger(__name__)
@@ -40,29 +43,36 @@ async def serve(settings: Settings, opened: Opened, variables: Mapping[str, str]
         voices = Voices(settings, variables, engines)
         fm = make_fm(settings, variables, engines, voices)
         warm_up = partial(voices.warm_up, models(settings)[0].choice.value)
-        await serve_connection(opened, partial(open_session, settings, voices, fm), warm_up)
+        async with anyio.create_task_group() as servers:
+            toolkit = Toolkit(settings, variables, servers.start_soon)
+            factory = partial(open_session, settings, voices, fm, toolkit)
+            await serve_connection(opened, factory, warm_up)
+            servers.cancel_scope.cancel()
 
 
 async def open_session(
-    settings: Settings, voices: Voices, fm: Fm | None, opened: OpenSession, editor: Editor
+    settings: Settings,
+    voices: Voices,
+    fm: Fm | None,
+    toolkit: Toolkit,
+    opened: OpenSession,
+    editor: Editor,
 ) -> Session:
     """Make the core's session for one that the client has opened."""
-    from acp_agent.tools.toolbox import make_tools  # with pydantic: 60 ms, after the first answers
-    from acp_agent.tools.workspace import Workspace
-
-    workspace = Workspace(opened.roots[0], opened.roots[1:], editor)
+    tools, rewrite = toolkit.tools(opened, editor)
     others = tuple(str(root) for root in opened.roots[1:])
     return Session(
         opened.id,
         opened.options,
         voices.voice,
-        make_tools(workspace, editor, command_timeout=settings.command_timeout),
+        tools,
         Permissions(editor),
         instructions=instructions(),
         preface=environment_note(str(opened.cwd), others),
         limits=Limits(steps=settings.max_steps),
         fm=fm,
         workspace_root=str(opened.cwd),
+        rewrite=rewrite,
     )
 
 

@@ -44,6 +44,8 @@ class Settings(NamedTuple):
     browser_searxng: str = ""
     browser_allowed_hosts: str = ""
     browser_allow_private: bool = False
+    mcp_timeout: float = 120.0
+    mcp_tool_tokens: int = 1500
     fm_backend: str = ""
     fm_max_tokens: int = 200
     fm_temperature: float = 0.15
@@ -144,6 +146,8 @@ SOURCES: dict[str, Source] = {
         ("ACP_AGENT_BROWSER_ALLOWED_HOSTS",), _are_hosts, "hosts such as a.org *.b.org, or *"
     ),
     "browser_allow_private": Source(("ACP_AGENT_BROWSER_ALLOW_PRIVATE",)),
+    "mcp_timeout": Source(("ACP_AGENT_MCP_TIMEOUT",), *_at_least(1)),
+    "mcp_tool_tokens": Source(("ACP_AGENT_MCP_TOOL_TOKENS",), *_at_least(0)),
     "fm_backend": Source(("ACP_AGENT_FM_BACKEND",)),
     "fm_max_tokens": Source(("ACP_AGENT_FM_MAX_TOKENS",), *_at_least(1)),
     "fm_temperature": Source(("ACP_AGENT_FM_TEMPERATURE",), *_at_least(0)),

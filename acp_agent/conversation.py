@@ -94,11 +94,15 @@ Entry = UserMessage | ModelStep | ToolMessage
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """A tool as the model sees it; `parameters` is a JSON Schema of type object."""
+    """A tool as the model sees it; `parameters` is a JSON Schema of type object.
+
+    A `deferred` tool can be called but stands in no prompt: the model is told of it when it asks.
+    """
 
     name: str
     description: str
     parameters: JsonObject
+    deferred: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +115,8 @@ class ModelRequest:
     effort: Effort = "medium"
     max_tokens: int | None = None
     temperature: float | None = None
+
+    @property
+    def shown_tools(self) -> tuple[ToolSpec, ...]:
+        """The tools that stand in the prompt."""
+        return tuple(tool for tool in self.tools if not tool.deferred)

@@ -284,6 +284,11 @@ class Editor(Protocol):
     @property
     def has_terminals(self) -> bool: ...
 
+    @property
+    def has_panes(self) -> bool:
+        """Whether it knows the extension `_openagents/ui_pane`."""
+        ...
+
     async def read_text_file(self, path: str) -> str:
         """Return the whole text of the file as the editor has it, unsaved changes included.
 
@@ -308,4 +313,13 @@ class Editor(Protocol):
         self, call: ToolCallUpdated, options: Sequence[PermissionOption]
     ) -> str | None:
         """Ask the user; return the chosen `option_id`, or None when the turn was cancelled."""
+        ...
+
+    async def extension(self, method: str, params: dict[str, Any]) -> Any:
+        """Ask for something that is no part of ACP; return the result as it is.
+
+        Raises:
+            ToolFailed: The client refused, or did not answer in time.
+
+        """
         ...

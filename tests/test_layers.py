@@ -16,6 +16,7 @@ FORBIDDEN = {
     "events": {"acp_agent"},
     "paths": {"acp_agent"},
     "conversation": {"acp_agent"},
+    "servers": {"acp_agent"},
     "ports": {"acp_agent.protocol", "acp_agent.agent", "acp_agent.harmony", "acp_agent.tools"},
     "offer": {"acp_agent.protocol", "acp_agent.backends", "acp_agent.engine", "acp_agent.app"},
     "agent/": {"acp_agent.protocol", "acp_agent.backends", "acp_agent.engine", "acp_agent.app"},
@@ -53,6 +54,8 @@ HOMES = {
     "lxml": ("tools/browser/",),
     "ddgs": ("tools/browser/",),
     "mcp": ("tools/mcp",),
+    "mcp_types": ("tools/mcp",),
+    "httpx2": ("tools/mcp",),  # it comes with mcp
 }
 
 

@@ -14,14 +14,13 @@ logger = logging.getLogger(__name__)
 Verdict = Literal["allowed", "rejected", "forbidden", "cancelled"]
 LONGEST_LABEL = 80
 EDITS: frozenset[ToolKind] = frozenset({"edit", "delete", "move"})
-LOOKS: frozenset[ToolKind] = frozenset({"search", "fetch"})
 
 
 class Permissions:
     """The permission policy of one session.
 
     Approvals: `ask` asks for everything that needs permission, `auto-edit` allows edits, `full`
-    allows all, `read-only` forbids all but what only looks (the web), for which it asks. "Always"
+    allows all, `read-only` forbids all but what only reads (the web), for which it asks. "Always"
     answers hold for the session, by tool and scope.
     """
 
@@ -49,7 +48,7 @@ class Permissions:
         match approvals:
             case "full":
                 return "allowed"
-            case "read-only" if kind not in LOOKS:
+            case "read-only" if not permission.reads:
                 return "forbidden"
             case "auto-edit" if kind in EDITS:
                 return "allowed"

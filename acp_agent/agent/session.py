@@ -111,6 +111,7 @@ class Session:
             await read_ahead(voice, self._history.entries)
 
     async def _read_ahead(self) -> None:
+        await self._toolbox.ready()
         await self._gptoss_voice().model.prefill(self._request())
 
     async def close(self) -> None:
@@ -153,6 +154,7 @@ class Session:
 
     async def _gptoss_turn(self, turn_id: str, emit: Emit) -> StopReason:
         self._last = "delegate"
+        await self._toolbox.ready()
         voice = self._gptoss_voice()
         calls = CallRunner(
             self._toolbox,

@@ -70,7 +70,7 @@ class Codec:
         if request.tools is not self._tools:
             self._tools = request.tools
             self._tools_key = tuple(
-                (t.name, t.description, json.dumps(t.parameters)) for t in self._tools
+                (t.name, t.description, json.dumps(t.parameters)) for t in request.shown_tools
             )
         key = (request.instructions, request.effort, today, self._tools_key)
         if key not in self._prefixes:
@@ -78,7 +78,11 @@ class Codec:
                 self._prefixes.clear()
             self._prefixes[key] = tuple(
                 render_prefix(
-                    self._vocabulary, request.instructions, request.tools, request.effort, today
+                    self._vocabulary,
+                    request.instructions,
+                    request.shown_tools,
+                    request.effort,
+                    today,
                 )
             )
         return self._prefixes[key]

@@ -26,7 +26,7 @@ AUTH_METHOD = {"id": "local", "name": "Local model, no login"}
 CAPABILITIES: Object = {
     "loadSession": False,
     "promptCapabilities": {"image": False, "audio": False, "embeddedContext": True},
-    "mcpCapabilities": {"http": False, "sse": False},
+    "mcpCapabilities": {"http": True, "sse": True},
     "sessionCapabilities": {"close": {}, "additionalDirectories": {}},
 }
 SLOW = ("session/prompt", "session/close")
@@ -40,6 +40,7 @@ class ClientCapabilities(NamedTuple):
     terminals: bool = False
     notices: bool = False
     live_terminals: bool = False
+    panes: bool = False
 
 
 class Reply(NamedTuple):
@@ -104,6 +105,7 @@ class Agent:
             terminals=offered.flag("terminal"),
             notices=offered.part("session").is_object("notices"),
             live_terminals=offered.meta.get("terminal_output") is True,
+            panes=offered.meta.get("ui_pane") is True,
         )
         return Reply(
             {

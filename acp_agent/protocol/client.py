@@ -21,6 +21,7 @@ from acp_agent.protocol.convert import tool_call_update
 from acp_agent.protocol.jsonrpc import Object
 
 CLEAN_UP = 2
+EXTENSION = 30.0
 
 
 class ClientEditor:
@@ -32,6 +33,7 @@ class ClientEditor:
         self.can_read_files = client.read_files
         self.can_write_files = client.write_files
         self.has_terminals = client.terminals
+        self.has_panes = client.panes
 
     async def read_text_file(self, path: str) -> str:
         try:
@@ -91,6 +93,11 @@ class ClientEditor:
         if no is None or not outcome:
             raise ToolFailed("the editor gave no valid answer to the permission request")
         return no.option_id
+
+    async def extension(self, method: str, params: Object, timeout: float = EXTENSION) -> Any:
+        with anyio.move_on_after(timeout):
+            return await self.call(method, params)
+        raise ToolFailed(f"the editor did not answer {method} within {timeout:g} s")
 
     async def call(self, method: str, params: Object, late: Late | None = None) -> Any:
         """Ask the client. Raises ToolFailed, whatever goes wrong."""

@@ -7,27 +7,34 @@ from typing import Any
 
 from acp_agent.agent.options import Option, SessionOptions
 from acp_agent.protocol.schema import Fields
-
-MCP_NOTE = "MCP servers are not supported yet; their tools are missing in this session"
+from acp_agent.servers import HttpServer, ServerConfig, StdioServer
 
 
 class OpenSession:
-    """One open session: `roots` are what tools may touch, `cwd` the first of them."""
+    """One open session: `roots` are what tools may touch, `cwd` the first of them.
 
-    __slots__ = ("cwd", "id", "notes", "options", "roots")
+    `notes` are told with the next turn.
+    """
+
+    __slots__ = ("cwd", "id", "notes", "options", "roots", "servers")
 
     def __init__(
         self,
         session_id: str,
         roots: tuple[Path, ...],
         options: SessionOptions,
-        notes: tuple[str, ...] = (),
+        servers: tuple[ServerConfig, ...] = (),
     ) -> None:
         self.id = session_id
         self.cwd = roots[0]
         self.roots = roots
         self.options = options
-        self.notes = notes
+        self.servers = servers
+        self.notes: tuple[str, ...] = ()
+
+    def note(self, text: str) -> None:
+        """Tell the user something that they should know and need not act on."""
+        self.notes = (*self.notes, text)
 
 
 def open_session(params: Fields, session_id: str, options: SessionOptions) -> OpenSession:
@@ -36,10 +43,8 @@ def open_session(params: Fields, session_id: str, options: SessionOptions) -> Op
     if not _is_directory(cwd):
         params.fail("cwd", "must be an existing directory")
     more = tuple(Path(path) for path in params.absolute_paths("additionalDirectories"))
-    servers = params.items("mcpServers")
-    for server in servers:
-        _check_server(server)
-    return OpenSession(session_id, (cwd, *more), options, (MCP_NOTE,) if servers else ())
+    servers = tuple(_server(server) for server in params.items("mcpServers"))
+    return OpenSession(session_id, (cwd, *more), options, servers)
 
 
 def _is_directory(path: Path) -> bool:
@@ -87,17 +92,21 @@ def _described(shown: dict[str, Any], description: str) -> dict[str, Any]:
     return shown
 
 
-def _check_server(server: Fields) -> None:
-    server.text("name")
+def _server(server: Fields) -> ServerConfig:
+    name = server.text("name")
     if server.has("type"):
         server.one_of("type", ("http", "sse", "stdio"))
-    if server.optional_text("type") in ("http", "sse"):
-        server.text("url")
-        pairs = server.items("headers")
-    else:
-        server.text("command")
-        server.texts("args")
-        pairs = server.items("env")
-    for pair in pairs:
-        pair.text("name")
-        pair.text("value")
+    kind = server.optional_text("type")
+    if kind in ("http", "sse"):
+        url = server.text("url")
+        if not url.startswith(("http://", "https://")):
+            server.fail("url", "must be an http:// or https:// address")
+        return HttpServer(name, url, _pairs(server, "headers"), sse=kind == "sse")
+    command = server.text("command")
+    if not command:
+        server.fail("command", "must not be empty")
+    return StdioServer(name, command, server.texts("args"), _pairs(server, "env"))
+
+
+def _pairs(server: Fields, field: str) -> tuple[tuple[str, str], ...]:
+    return tuple((pair.text("name"), pair.text("value")) for pair in server.items(field))

@@ -164,6 +164,7 @@ class Conversation:
         if turn.answered:
             _log.warning("dropped an update that came after the turn's end")
             return
+        await self._tell_notes(turn)  # what came up since the turn began
         for update in self._converter.updates(event):
             params: Object = {"sessionId": self._opened.id, "update": update}
             await self._send(jsonrpc.notification("session/update", params))

@@ -22,10 +22,12 @@ class Permission:
     """What must be allowed before a call runs.
 
     `scope` is what "always allow" would cover: a command prefix (`git status`) or an absolute path.
+    What only `reads` is asked about in a read-only session too, where all else is forbidden.
     """
 
     tool: str
     scope: str
+    reads: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,10 @@ class Toolbox(Protocol):
 
     async def prepare(self, call_id: str, recipient: str, arguments: str) -> Prepared:
         """Resolve the recipient, check the arguments, prepare the call. Raises ToolFailed."""
+        ...
+
+    async def ready(self) -> None:
+        """Wait, for a moment, for tools that are on their way; `specs` change only here."""
         ...
 
     async def close(self) -> None:

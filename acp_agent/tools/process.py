@@ -24,7 +24,12 @@ _WATCH = 'read -r _; kill -s KILL -- "-$1"'
 
 @asynccontextmanager
 async def process_group(
-    argv: Sequence[str], *, cwd: str, env: Mapping[str, str] | None = None
+    argv: Sequence[str],
+    *,
+    cwd: str,
+    env: Mapping[str, str] | None = None,
+    stdin: int = DEVNULL,
+    stderr: int = STDOUT,
 ) -> AsyncGenerator[Process]:
     """Run `argv`; its output is `process.stdout`. Raises ToolFailed if it cannot start."""
     try:
@@ -32,9 +37,9 @@ async def process_group(
             argv,
             cwd=cwd,
             env=env,
-            stdin=DEVNULL,
+            stdin=stdin,
             stdout=PIPE,
-            stderr=STDOUT,
+            stderr=stderr,
             start_new_session=True,
         )
     except (OSError, ValueError) as error:

@@ -57,14 +57,24 @@ class Tools:
             return await tool.prepare(call_id, tool.arguments(body=arguments))
         return await tool.prepare(call_id, parse_arguments(name, tool.arguments, arguments))
 
+    async def ready(self) -> None:
+        """There is nothing to wait for: these tools are there since they were made."""
+
     async def close(self) -> None:
         """Let go of what the tools hold."""
         for close in self._closers:
             await close()
 
 
-def make_tools(workspace: Workspace, editor: Editor | None, *, command_timeout: float) -> Toolbox:
-    """Return every tool for a session; commands may run `command_timeout` seconds."""
+def make_tools(
+    workspace: Workspace,
+    editor: Editor | None,
+    *,
+    command_timeout: float,
+    more: Sequence[Tool] = (),
+    closers: Sequence[Callable[[], Awaitable[None]]] = (),
+) -> Toolbox:
+    """Return the tools of every session, and `more`; commands may run `command_timeout` seconds."""
     return Tools(
         (
             ReadFile(workspace),
@@ -74,7 +84,9 @@ def make_tools(workspace: Workspace, editor: Editor | None, *, command_timeout: 
             WriteFile(workspace),
             Shell(workspace, editor, timeout=command_timeout),
             UpdatePlan(),
-        )
+            *more,
+        ),
+        closers,
     )
 
 

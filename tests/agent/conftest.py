@@ -42,6 +42,7 @@ class AnsweringEditor:
     can_read_files = False
     can_write_files = False
     has_terminals = False
+    has_panes = False
 
     def __init__(self, *answers: str | None) -> None:
         self.answers = list(answers)
@@ -67,6 +68,9 @@ class AnsweringEditor:
         self, command: str, args: Sequence[str], cwd: str, env: Mapping[str, str], output_limit: int
     ) -> AbstractAsyncContextManager[EditorTerminal]:
         raise AssertionError(command)
+
+    async def extension(self, method: str, params: dict[str, object]) -> object:
+        raise AssertionError(method)
 
 
 @dataclass

@@ -99,3 +99,21 @@ async def test_a_scope_too_long_for_a_button_is_not_put_on_it() -> None:
     editor = AnsweringEditor("allow_once")
     await decide(Permissions(editor), "cat <<'EOF'\n" + "x" * 10_000 + "\nEOF")
     assert editor.questions[0][1] == "Always allow exactly this in this session"
+
+
+@pytest.mark.parametrize(("reads", "verdict"), [(True, "allowed"), (False, "forbidden")])
+async def test_a_read_only_session_asks_about_what_only_reads(
+    reads: bool, verdict: Verdict
+) -> None:
+    editor = AnsweringEditor("allow_always")
+    permissions = Permissions(editor)
+    for _ in range(2):
+        permission = Permission("mcp", "s__t", reads=reads)
+        assert await permissions.decide(permission, SHOWN, "read-only", "read") == verdict
+    assert len(editor.questions) == int(reads)
+
+
+async def test_what_only_reads_is_asked_about_all_the_same() -> None:
+    editor = AnsweringEditor("reject_once")
+    permission = Permission("mcp", "s__t", reads=True)
+    assert await Permissions(editor).decide(permission, SHOWN, "ask", "read") == "rejected"

@@ -190,6 +190,9 @@ class BrokenToolbox:
     async def prepare(self, call_id: str, recipient: str, arguments: str) -> Prepared:
         raise ZeroDivisionError
 
+    async def ready(self) -> None:
+        return
+
     async def close(self) -> None:
         return
 

@@ -13,7 +13,7 @@ from typing import cast
 import anyio
 from acp import Client, spawn_agent_process
 from acp.client import ClientSideConnection
-from acp.schema import NewSessionResponse, TextContentBlock
+from acp.schema import McpServerStdio, NewSessionResponse, TextContentBlock
 
 from tests.e2e.editor import Editor
 from tests.e2e.processes import PATIENCE
@@ -70,9 +70,10 @@ class Agent:
         self.process = process
         self.editor = editor
 
-    async def new_session(self, cwd: Path) -> Session:
+    async def new_session(self, cwd: Path, servers: Sequence[McpServerStdio] = ()) -> Session:
         with anyio.fail_after(PATIENCE):
-            return Session(self, await self.connection.new_session(str(cwd)))
+            opened = await self.connection.new_session(str(cwd), mcp_servers=list(servers))
+            return Session(self, opened)
 
     async def has_gone(self, seconds: float) -> int:
         """Return the exit code, which must be there within `seconds`."""

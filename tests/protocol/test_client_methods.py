@@ -11,6 +11,7 @@ from acp_agent.conversation import UserMessage
 from acp_agent.errors import ToolFailed
 from acp_agent.events import Diff, Emit, Location, StopReason, TextDelta, ToolCallUpdated
 from acp_agent.ports import Editor, PermissionOption, TerminalResult
+from acp_agent.protocol.client import ClientEditor
 from tests.protocol.harness import Client, Json, Play, connected, updates
 
 pytestmark = pytest.mark.anyio
@@ -131,6 +132,57 @@ async def test_editor_offers_what_the_client_declared(
         await client.open(capabilities)
         client.prompt()
         assert await outcome(client) == repr(flags)
+
+
+PANES: Json = {"_meta": {"ui_pane": True}}
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "has"), [({}, False), (PANES, True), ({"_meta": {"ui_pane": "yes"}}, False)]
+)
+async def test_panes_are_offered_by_a_client_that_says_so(capabilities: Json, has: bool) -> None:
+    async def look(editor: Editor) -> object:
+        return editor.has_panes
+
+    async with connected(using(look)) as client:
+        await client.open(capabilities)
+        client.prompt()
+        assert await outcome(client) == repr(has)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ({"result": {"success": True}}, "{'success': True}"),
+        ({"result": None}, "None"),
+        (
+            {"error": {"code": -32601, "message": "no such method"}},
+            "failed: the editor refused _openagents/ui_pane: no such method",
+        ),
+    ],
+)
+async def test_extension_request(answer: Json, expected: str) -> None:
+    params = {"action": "ListPanes"}
+    work = using(lambda editor: editor.extension("_openagents/ui_pane", params))
+    async with connected(work) as client:
+        await client.open(PANES)
+        request = await asked(client)
+        assert request["method"] == "_openagents/ui_pane"
+        assert request["params"] == {"sessionId": client.session_id, "action": "ListPanes"}
+        client.send({"jsonrpc": "2.0", "id": request["id"], **answer})
+        assert await outcome(client) == expected
+
+
+async def test_extension_request_that_is_not_answered_in_time_is_given_up() -> None:
+    async def work(editor: Editor) -> object:
+        assert isinstance(editor, ClientEditor)
+        return await editor.extension("_x", {}, timeout=0.05)
+
+    async with connected(using(work)) as client:
+        await client.open()
+        await asked(client)
+        assert (await client.next())["method"] == "$/cancel_request"
+        assert await outcome(client) == "failed: the editor did not answer _x within 0.05 s"
 
 
 async def ask(editor: Editor) -> str | None:

@@ -17,7 +17,7 @@ async def test_initialize_answers_version_1_whatever_the_client_speaks(version: 
             "agentCapabilities": {
                 "loadSession": False,
                 "promptCapabilities": {"image": False, "audio": False, "embeddedContext": True},
-                "mcpCapabilities": {"http": False, "sse": False},
+                "mcpCapabilities": {"http": True, "sse": True},
                 "sessionCapabilities": {"close": {}, "additionalDirectories": {}},
             },
             "agentInfo": {"name": "gpt-oss-acp", "title": "GPT-OSS", "version": "0.0.0"},

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from acp_agent.servers import HttpServer, ServerConfig, StdioServer
 from tests.protocol.harness import Json, connected
 
 pytestmark = pytest.mark.anyio
@@ -94,6 +95,18 @@ WRONG: list[tuple[Json, str]] = [
         {"cwd": "/", "mcpServers": [HTTP | {"type": "pigeon"}]},
         "mcpServers[0].type must be one of http, sse, stdio",
     ),
+    (
+        {"cwd": "/", "mcpServers": [HTTP | {"url": "file:///etc/passwd"}]},
+        "mcpServers[0].url must be an http:// or https:// address",
+    ),
+    (
+        {"cwd": "/", "mcpServers": [STDIO | {"command": ""}]},
+        "mcpServers[0].command must not be empty",
+    ),
+    (
+        {"cwd": "/", "mcpServers": [HTTP | {"headers": [{"name": 1, "value": "s3cret"}]}]},
+        "mcpServers[0].headers[0].name must be a string",
+    ),
 ]
 
 
@@ -104,12 +117,43 @@ async def test_wrong_params_name_the_field(params: Json, message: str) -> None:
         assert await client.error("session/new", params) == (-32602, f"session/new: {message}")
 
 
-@pytest.mark.parametrize("servers", [None, [], [STDIO], [HTTP], [HTTP | {"type": "sse"}]])
-async def test_session_opens_with_whatever_mcp_servers_are_named(servers: object) -> None:
+SECRETS: Json = {"env": [{"name": "A", "value": "s3cret"}, {"name": "A", "value": "s3cret 2"}]}
+HEADERS: Json = {"headers": [{"name": "Authorization", "value": "Bearer s3cret"}]}
+
+
+@pytest.mark.parametrize(
+    ("servers", "kept"),
+    [
+        (None, ()),
+        ([], ()),
+        ([STDIO], (StdioServer("x", "/bin/x", ("a",)),)),
+        ([STDIO | {"type": "stdio"}], (StdioServer("x", "/bin/x", ("a",)),)),
+        ([{"name": "", "command": "x"}], (StdioServer("", "x"),)),
+        (
+            [STDIO | SECRETS],
+            (StdioServer("x", "/bin/x", ("a",), (("A", "s3cret"), ("A", "s3cret 2"))),),
+        ),
+        (
+            [HTTP | HEADERS, HTTP | {"type": "sse"}],
+            (
+                HttpServer("x", "http://x", (("Authorization", "Bearer s3cret"),)),
+                HttpServer("x", "http://x", sse=True),
+            ),
+        ),
+    ],
+)
+async def test_session_keeps_its_mcp_servers_and_shows_nothing_of_them(
+    servers: object, kept: tuple[ServerConfig, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
     async with connected() as client:
         await client.result("initialize", {"protocolVersion": 1})
         params = {"cwd": "/", "mcpServers": servers, "additionalDirectories": None}
-        assert (await client.result("session/new", params))["sessionId"] == "sess_1"
+        opened = await client.result("session/new", params)
+        await client.until_answer(client.prompt(session_id=opened["sessionId"]))
+        session = client.sessions[0].opened
+        assert session.servers == kept
+        assert "s3cret" not in f"{session.servers!r} {session.servers} {caplog.text}"
 
 
 async def test_new_session_is_warmed_and_again_after_each_turn() -> None:

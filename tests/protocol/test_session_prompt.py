@@ -181,14 +181,20 @@ async def test_meta_never_becomes_an_argument() -> None:
         assert client.sessions[0].prompts == ["hi"]
 
 
-async def test_mcp_servers_are_said_to_be_missing_once() -> None:
+async def test_what_is_noted_between_turns_is_told_once_by_the_next() -> None:
     async with connected() as client:
         await client.open()
-        server: Json = {"name": "x", "command": "/bin/x", "args": [], "env": []}
-        opened = await client.result("session/new", {"cwd": "/", "mcpServers": [server]})
         texts: list[list[str]] = []
         for _ in range(2):
-            frames = await client.until_answer(client.prompt(session_id=opened["sessionId"]))
+            frames = await client.until_answer(client.prompt())
             texts.append([update["content"]["text"] for update in updates(frames)])
-        note = "MCP servers are not supported yet; their tools are missing in this session\n"
-        assert texts == [[note, "hello"], ["hello"]]
+            if len(texts) == 1:
+                client.sessions[0].opened.note("a server has ended")
+                client.sessions[0].opened.note("another too")
+        frames = await client.until_answer(client.prompt())
+        texts.append([update["content"]["text"] for update in updates(frames)])
+        assert texts == [
+            ["hello"],
+            ["a server has ended\n", "another too\n", "hello"],
+            ["hello"],
+        ]

@@ -52,12 +52,21 @@ class ScriptedEditor:
     terminal: ScriptedTerminal | None = None
     buffers: dict[str, str] = field(default_factory=dict[str, str])
     refuses: dict[str, str] = field(default_factory=dict[str, str])
+    panes: Callable[[dict[str, object]], object] | None = None
     opened: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
     environments: list[Mapping[str, str]] = field(default_factory=list[Mapping[str, str]])
 
     @property
     def has_terminals(self) -> bool:
         return self.terminal is not None
+
+    @property
+    def has_panes(self) -> bool:
+        return self.panes is not None
+
+    async def extension(self, method: str, params: dict[str, object]) -> object:
+        assert self.panes is not None and method == "_openagents/ui_pane"
+        return self.panes(params)
 
     async def read_text_file(self, path: str) -> str:
         if path in self.refuses:

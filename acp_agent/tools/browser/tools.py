@@ -88,7 +88,9 @@ class Search:
             kind=self.kind,
             run=run,
             raw_input=asked.model_dump(exclude_defaults=True),
-            permission=Permission(self.name, f"searches by {self._browser.engine.name}"),
+            permission=Permission(
+                self.name, f"searches by {self._browser.engine.name}", reads=True
+            ),
         )
 
 
@@ -123,7 +125,9 @@ class Open:
             raw_input=asked.model_dump(exclude_defaults=True),
             # All of the address is shown: what is sent to a host can be hidden in its end.
             content=(Text(target.address.url),) if target.address else (),
-            permission=Permission(self.name, host) if host and not self._allows(host) else None,
+            permission=Permission(self.name, host, reads=True)
+            if host and not self._allows(host)
+            else None,
         )
 
 

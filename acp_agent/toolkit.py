@@ -1,0 +1,95 @@
+"""Which tools a session gets: those of every session, and what settings, machine and client add."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
+
+from acp_agent.agent.rewriting import NewRewriter, Unchanged
+from acp_agent.config import Settings, selects_provider
+from acp_agent.engine.locate import weights
+from acp_agent.errors import VocabularyError
+from acp_agent.harmony.vocab import load_vocabulary
+from acp_agent.offer import offers_browser
+from acp_agent.ports import Editor
+from acp_agent.protocol.sessions import OpenSession
+from acp_agent.tools.base import Toolbox
+
+if TYPE_CHECKING:
+    from acp_agent.tools.browser.make import Browsing
+
+Spawn = Callable[[Callable[[], Coroutine[Any, Any, None]]], object]
+
+
+class Toolkit:
+    """Makes the tools of each session; `spawn` starts the tasks that their servers need."""
+
+    def __init__(self, settings: Settings, variables: Mapping[str, str], spawn: Spawn) -> None:
+        self._settings = settings
+        self._variables = variables
+        self._spawn = spawn
+
+    def tools(self, opened: OpenSession, editor: Editor) -> tuple[Toolbox, NewRewriter]:
+        """Return the session's tools, and what rewrites the answers for its editor."""
+        # With pydantic: 60 ms, after the first answers.
+        from acp_agent.tools.toolbox import make_tools
+        from acp_agent.tools.workspace import Workspace
+
+        workspace = Workspace(opened.roots[0], opened.roots[1:], editor)
+        browsing = self._browsing()
+        tools = make_tools(
+            workspace,
+            editor,
+            command_timeout=self._settings.command_timeout,
+            more=browsing.tools if browsing else (),
+        )
+        rewrite: NewRewriter = browsing.citations if browsing else Unchanged
+        return self._with_servers(opened, tools), rewrite
+
+    def _browsing(self) -> Browsing | None:
+        settings = self._settings
+        if not offers_browser(settings, self._variables):
+            return None
+        from acp_agent.tools.browser.make import make_browsing
+
+        return make_browsing(
+            searxng=settings.browser_searxng,
+            allowed=settings.browser_allowed_hosts,
+            allow_private=settings.browser_allow_private,
+            variables=self._variables,
+            prefix=lambda text, tokens: load_vocabulary(weights(settings)).beginning(text, tokens),
+        )
+
+    def _with_servers(self, opened: OpenSession, tools: Toolbox) -> Toolbox:
+        """Return the tools and those of the session's MCP servers, which start now."""
+        if not opened.servers:
+            return tools
+        from acp_agent.tools.combined import Combined
+        from acp_agent.tools.mcp.server import TimeLimits
+        from acp_agent.tools.mcp.tools import open_mcp_tools
+
+        servers = open_mcp_tools(
+            opened.servers,
+            str(opened.cwd),
+            self._spawn,
+            opened.note,
+            limits=TimeLimits(call=self._settings.mcp_timeout),
+            budget=self._settings.mcp_tool_tokens,
+            count=_estimator(self._settings),
+        )
+        return Combined(tools, servers)
+
+
+def _estimator(settings: Settings) -> Callable[[str], int]:
+    """Return what counts tokens: by the vocabulary, loaded at the first call; else by guessing."""
+    vocabulary = cache(partial(load_vocabulary, weights(settings)))
+
+    def count(text: str) -> int:
+        if not selects_provider(settings):
+            with suppress(VocabularyError):
+                return len(vocabulary().encode_text(text))
+        return len(text) // 3
+
+    return count
