@@ -23,7 +23,7 @@ from acp_agent.servers import StdioServer
 from acp_agent.tools.plain import one_line
 from acp_agent.tools.process import process_group
 
-GRACE = 0.5
+GRACE = 0.3
 LONGEST_LINE = 16 * 1024 * 1024
 LAST_LINES = 3
 LONGEST_WORDS = 300
