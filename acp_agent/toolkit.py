@@ -15,7 +15,7 @@ from acp_agent.harmony.vocab import load_vocabulary
 from acp_agent.offer import offers_browser
 from acp_agent.ports import Editor
 from acp_agent.protocol.sessions import OpenSession
-from acp_agent.tools.base import Toolbox
+from acp_agent.tools.base import Tool, Toolbox
 
 if TYPE_CHECKING:
     from acp_agent.tools.browser.make import Browsing
@@ -43,7 +43,7 @@ class Toolkit:
             workspace,
             editor,
             command_timeout=self._settings.command_timeout,
-            more=browsing.tools if browsing else (),
+            more=(*(browsing.tools if browsing else ()), *_panes(editor)),
         )
         rewrite: NewRewriter = browsing.citations if browsing else Unchanged
         return self._with_servers(opened, tools), rewrite
@@ -80,6 +80,14 @@ class Toolkit:
             count=_estimator(self._settings),
         )
         return Combined(tools, servers)
+
+
+def _panes(editor: Editor) -> tuple[Tool, ...]:
+    if not editor.has_panes:
+        return ()
+    from acp_agent.tools.ui_pane import UiPane
+
+    return (UiPane(editor),)
 
 
 def _estimator(settings: Settings) -> Callable[[str], int]:

@@ -71,18 +71,6 @@ async def test_read_only_forbids_without_asking() -> None:
     assert await decide(Permissions(AnsweringEditor()), "ls", approvals="read-only") == "forbidden"
 
 
-async def test_read_only_asks_for_the_web_where_nothing_is_changed() -> None:
-    editor = AnsweringEditor("allow_always")
-    permissions = Permissions(editor)
-    kinds: tuple[ToolKind, ...] = ("fetch", "search", "fetch")
-    for kind in kinds:
-        opened = await decide(
-            permissions, "a.org", approvals="read-only", tool="browser.open", kind=kind
-        )
-        assert opened == "allowed"
-    assert len(editor.questions) == 1
-
-
 async def test_full_allows_without_asking() -> None:
     assert await decide(Permissions(AnsweringEditor()), "rm -rf x", approvals="full") == "allowed"
 

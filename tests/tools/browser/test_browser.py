@@ -168,13 +168,13 @@ async def test_what_goes_out_needs_leave_by_engine_and_host(stage: Stage) -> Non
     assert (search.title, search.kind, search.permission) == (
         "Search: a b",
         "search",
-        Permission("browser.search", "searches by Scripted"),
+        Permission("browser.search", "searches by Scripted", reads=True),
     )
     opened = await stage.prepare("browser.open", id="https://a.org:8443/x?y=%E2%80%AEz")
     assert (opened.title, opened.kind, opened.permission, opened.content) == (
         "Open a.org:8443/x?y=z",
         "fetch",
-        Permission("browser.open", "a.org:8443"),
+        Permission("browser.open", "a.org:8443", reads=True),
         (Text("https://a.org:8443/x?y=%E2%80%AEz"),),
     )
     assert stage.web.asked == []
@@ -189,7 +189,7 @@ async def test_what_is_open_already_needs_no_leave(stage: Stage) -> None:
     await stage.say("search", query="x")
     assert (await stage.prepare("browser.open", id=0)).permission is None
     again = await stage.prepare("browser.open", id=f"{PYTHON}0.html")
-    assert again.permission == Permission("browser.open", "docs.python.org")
+    assert again.permission == Permission("browser.open", "docs.python.org", reads=True)
 
 
 async def test_an_allowed_host_needs_no_leave() -> None:
