@@ -39,6 +39,9 @@ class Settings(NamedTuple):
     keepalive: float = 60.0
     idle_unload: float = 600.0
     command_timeout: float = 120.0
+    sandbox: str = "auto"
+    shell_sandbox: str = "workspace-write"
+    shell_network: bool = False
     fm_backend: str = ""
     fm_max_tokens: int = 200
     fm_temperature: float = 0.15
@@ -68,6 +71,8 @@ class Source(NamedTuple):
     must: str = ""
 
 
+SANDBOXES = ("auto", "docker", "bubblewrap", "landlock", "off")
+SHELL_SANDBOXES = ("workspace-write", "read-only", "off")
 LARGEST_CONTEXT = 131_072  # what gpt-oss was trained for
 
 Rule = tuple[Callable[[Any], bool], str]
@@ -124,6 +129,9 @@ SOURCES: dict[str, Source] = {
     "keepalive": Source(("GPT_OSS_KEEPALIVE_SECS",), *_at_least(0)),
     "idle_unload": Source(("GPT_OSS_IDLE_UNLOAD_SECS",), *_at_least(0)),
     "command_timeout": Source(("ACP_AGENT_COMMAND_TIMEOUT",), *_at_least(1)),
+    "sandbox": Source(("ACP_AGENT_SANDBOX",), *_one_of(*SANDBOXES)),
+    "shell_sandbox": Source(("ACP_AGENT_SHELL_SANDBOX",), *_one_of(*SHELL_SANDBOXES)),
+    "shell_network": Source(("ACP_AGENT_SHELL_NETWORK",)),
     "fm_backend": Source(("ACP_AGENT_FM_BACKEND",)),
     "fm_max_tokens": Source(("ACP_AGENT_FM_MAX_TOKENS",), *_at_least(1)),
     "fm_temperature": Source(("ACP_AGENT_FM_TEMPERATURE",), *_at_least(0)),

@@ -20,12 +20,13 @@ class Permissions:
     """The permission policy of one session.
 
     Approvals: `ask` asks for everything that needs permission, `auto-edit` allows edits, `full`
-    allows all, `read-only` forbids all. "Always" answers hold for the session, by tool and scope.
+    allows all but what goes beyond the sandbox, `read-only` forbids all. "Always" answers hold for
+    the session, by tool and scope, in the sandbox and beyond it apart.
     """
 
     def __init__(self, editor: Editor) -> None:
         self._editor = editor
-        self._remembered: dict[tuple[str, str], Verdict] = {}
+        self._remembered: dict[Permission, Verdict] = {}
 
     async def decide(
         self, permission: Permission, call: ToolCallUpdated, approvals: str, kind: ToolKind
@@ -35,7 +36,7 @@ class Permissions:
         source = f"approvals {approvals!r}"
         if verdict is None:
             verdict, source = (
-                self._remembered.get((permission.tool, permission.scope)),
+                self._remembered.get(permission),
                 "remembered",
             )
         if verdict is None:
@@ -45,7 +46,7 @@ class Permissions:
 
     def _by_policy(self, permission: Permission, approvals: str, kind: ToolKind) -> Verdict | None:
         match approvals:
-            case "full":
+            case "full" if not permission.beyond:
                 return "allowed"
             case "read-only":
                 return "forbidden"
@@ -63,7 +64,7 @@ class Permissions:
         }
         verdict = verdicts.get(chosen, "rejected")
         if chosen in ("allow_always", "reject_always"):
-            self._remembered[permission.tool, permission.scope] = verdict
+            self._remembered[permission] = verdict
         return verdict
 
 
@@ -74,6 +75,8 @@ def options(permission: Permission) -> tuple[PermissionOption, ...]:
         scope = "exactly this"
     elif scope.startswith("/"):
         scope = f"changes in {scope}"
+    if permission.beyond:
+        scope += " outside the sandbox"
     return (
         PermissionOption("allow_once", "Allow", "allow_once"),
         PermissionOption("allow_always", f"Always allow {scope} in this session", "allow_always"),

@@ -57,7 +57,7 @@ class BubblewrapSandboxes:
                 return [*words, *session, "--chdir", str(cwd), "--", *inner]
 
             told = notes(self.name, policy, group)
-            yield Confined(self.name, prefix, TEMPORARY[0], group, told)
+            yield Confined(self.name, prefix, TEMPORARY[0], group, told, (), policy.absent)
 
 
 def _namespaces(policy: Policy) -> Iterator[str]:
@@ -76,6 +76,8 @@ def _mounts(policy: Policy, own: Path) -> Iterator[str]:
         inside.mkdir(mode=0o700)
         if not Path(place).is_symlink():
             yield from ("--bind", str(inside), place)
+    nothing = own / "nothing"
+    nothing.touch(mode=0o600)
     empty: list[str] = []
     for path, kind in _ordered(policy):
         match kind:
@@ -83,7 +85,7 @@ def _mounts(policy: Policy, own: Path) -> Iterator[str]:
                 yield from ("--tmpfs", str(path))
                 empty += ("--remount-ro", str(path))
             case _ if kind == _HIDDEN:
-                yield from ("--ro-bind", "/dev/null", str(path))
+                yield from ("--ro-bind", str(nothing), str(path))
             case _:
                 bind = "--bind" if kind == _WRITABLE else "--ro-bind"
                 yield from (bind, str(path), str(path))

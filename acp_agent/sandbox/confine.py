@@ -69,6 +69,8 @@ def prctl(option: int, argument: object, more: object = 0) -> None:
 
 def landlock_abi() -> int:
     """Return the version of Landlock that the kernel has; 0 for none."""
+    if sys.platform != "linux":
+        return 0  # the number means another call there
     try:
         return call(LANDLOCK_CREATE, None, 0, 1)
     except OSError:

@@ -11,7 +11,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ import anyio.to_thread
 from acp_agent.errors import ToolFailed
 from acp_agent.sandbox.base import Limits, Running
 from acp_agent.sandbox.cgroup import Cgroup
+from acp_agent.sandbox.keeper import keeping
 from acp_agent.sandbox.process import Program, process_group
 
 LAUNCHER = Path(__file__).with_name("confine.py")
@@ -33,7 +34,8 @@ _IGNORING = ("/bin/sh", "-c", 'trap "" INT; exec "$@"', "ignore")
 class Confined:
     """A `Sandbox` that consists of words in front of a command; `temporary` is its own directory.
 
-    `prefix` takes the working directory, and whether the program gets a session of its own.
+    `prefix` takes the working directory, and whether the program gets a session of its own. After
+    each program what has changed at the `restored` places is put back.
     """
 
     name: str
@@ -41,6 +43,8 @@ class Confined:
     temporary: str
     group: Cgroup
     notes: tuple[str, ...]
+    restored: tuple[Path, ...]
+    absent: tuple[Path, ...]
 
     def wrap(self, argv: Sequence[str], cwd: Path, *, detached: bool = False) -> list[str]:
         """Return the command that runs `argv` in the sandbox, wherever it is run.
@@ -54,6 +58,10 @@ class Confined:
         """Return `env` as it must be in the sandbox."""
         return {**env, "TMPDIR": self.temporary}
 
+    def guarded(self) -> AbstractContextManager[list[Path]]:
+        """Put back at the end of the block what the mounts cannot keep; the list says what."""
+        return keeping(self.restored, self.absent)
+
     @asynccontextmanager
     async def start(
         self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]
@@ -63,8 +71,9 @@ class Confined:
             raise ToolFailed(f"cannot run {argv[0]!r}: there is no such program")
         whole = [*_IGNORING, *self.wrap(argv, cwd)]
         environment = self.environment(env)
-        async with process_group(whole, cwd=str(cwd), env=environment, listens=True) as process:
-            yield Program(process)
+        with self.guarded():
+            async with process_group(whole, cwd=str(cwd), env=environment, listens=True) as process:
+                yield Program(process)
 
 
 @asynccontextmanager

@@ -59,4 +59,12 @@ class LandlockSandboxes:
             )
             words = [*confined.launcher(), *given, *confined.limit_options(policy.limits), "--"]
             told = notes(self.name, policy, group)
-            yield Confined(self.name, lambda _cwd, _detached: words, str(own), group, told)
+            yield Confined(
+                self.name,
+                lambda _cwd, _detached: words,
+                str(own),
+                group,
+                told,
+                policy.protected,
+                policy.absent,
+            )

@@ -25,7 +25,7 @@ def notes(name: str, policy: Policy, group: Cgroup) -> tuple[str, ...]:
         and not group.directories,
         "signals to other programs of yours are not stopped (Linux 6.12 stops them)": alone
         and abi < SIGNALS_SINCE,
-        "what is protected in the workspace (.git/hooks) can be written": alone
+        "what is protected in the workspace (.git/hooks) is put back only after a command": alone
         and bool(policy.protected),
         "other programs' command lines can be seen": alone,
         "files are bounded in size, not in number": True,

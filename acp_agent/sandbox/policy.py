@@ -7,7 +7,8 @@ In a repository `.git/hooks` and `.git/config` are protected, because the user's
 what they name; the rest of `.git` can be written, so that `git commit` works in the sandbox, with
 the hooks of the repository inside it too. Bind mounts pin `.git` itself: it cannot be renamed and
 made anew. Submodules and linked worktrees are read-only: commits there run outside, if the user
-lets them. What no policy stops: a new repository inside the workspace, which the user then enters.
+lets them. What no policy stops: a new repository inside the workspace, which the user then enters;
+and, until the command ends, a `.git/commondir`, which leads git elsewhere for its settings.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Mode = Literal["workspace-write", "read-only", "off"]
 # For commands: builds are larger than what a model calculates.
 COMMANDS = Limits(memory=8192, processes=1024, cpus=float(os.cpu_count() or 2), scratch=4096)
 
-# Below the home directory: keys, tokens, passwords, browsers' cookies, sockets of container engines.
+# Below the home directory: keys, passwords, browsers' cookies, sockets of container engines.
 _SECRETS = """
 .ssh .gnupg .aws .azure .oci .kube .docker .netrc _netrc .authinfo .authinfo.gpg .pgpass .my.cnf
 .pypirc .npmrc .git-credentials .vault-token .boto .s3cfg .terraform.d .cargo/credentials
@@ -39,6 +40,9 @@ _SECRETS = """
 .cache/chromium .var/app snap/firefox snap/chromium
 .colima .lima .rd .orbstack .local/share/containers .bash_history .zsh_history .python_history
 """.replace("\\ ", "\0").split()
+# In `.git`: what names programs to run, or leads to another place that does.
+_PROTECTED = ("hooks", "config", "modules", "worktrees")
+_ABSENT = ("commondir", "config.worktree")
 _ENGINES = ("/var/lib/docker", "/var/lib/containerd", "/var/lib/containers", "/var/lib/lxd")
 
 
@@ -53,6 +57,7 @@ def policy_for(
         readable=_distinct(roots),
         protected=tuple(path for root in writable for path in protected(root)),
         hidden=hidden(Path.home()),
+        absent=tuple(git / name for git in repositories for name in _ABSENT),
         network=network,
         limits=limits,
     )
@@ -61,8 +66,7 @@ def policy_for(
 def hidden(home: Path) -> tuple[Path, ...]:
     """Return what no command needs to see: secrets, container engines, this program's own state."""
     secrets = (home / name.replace("\0", " ") for name in _SECRETS)
-    own = (paths.cache_path(), paths.state_path(), paths.models_path().parent, paths.runtime_path())
-    return (*secrets, *own, *map(Path, _ENGINES))
+    return (*secrets, *paths.private_paths(), *map(Path, _ENGINES))
 
 
 def protected(root: Path) -> tuple[Path, ...]:
@@ -71,9 +75,8 @@ def protected(root: Path) -> tuple[Path, ...]:
     if git.is_dir():
         # What is not there cannot be protected.
         (git / "hooks").mkdir(exist_ok=True)
-    inside = ("hooks", "config", "config.worktree", "commondir", "modules", "worktrees")
     places = (
-        *((git / name for name in inside) if git.is_dir() else (git,)),
+        *((git / name for name in (*_PROTECTED, *_ABSENT)) if git.is_dir() else (git,)),
         paths.config_file().parent,
     )
     return tuple(p for p in places if p.is_relative_to(root) and p.exists())

@@ -22,10 +22,12 @@ class Permission:
     """What must be allowed before a call runs.
 
     `scope` is what "always allow" would cover: a command prefix (`git status`) or an absolute path.
+    What goes `beyond` the sandbox is asked about even where everything else is allowed.
     """
 
     tool: str
     scope: str
+    beyond: bool = False
 
 
 @dataclass(frozen=True, slots=True)
