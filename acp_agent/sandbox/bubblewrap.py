@@ -56,7 +56,7 @@ class BubblewrapSandboxes:
                 session = ("--new-session",) if detached else ()
                 return [*words, *session, "--chdir", str(cwd), "--", *inner]
 
-            told = notes(self.name, policy, group)
+            told = notes(self.name, group)
             yield Confined(self.name, prefix, TEMPORARY[0], group, told, (), policy.absent)
 
 

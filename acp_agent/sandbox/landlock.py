@@ -58,7 +58,7 @@ class LandlockSandboxes:
                 need_landlock=(str(ABI),),
             )
             words = [*confined.launcher(), *given, *confined.limit_options(policy.limits), "--"]
-            told = notes(self.name, policy, group)
+            told = notes(self.name, group)
             yield Confined(
                 self.name,
                 lambda _cwd, _detached: words,

@@ -22,6 +22,7 @@ GRACE = 0.3
 # After a program has ended, what it left in the pipe comes at once; a process that it left behind
 # may hold the pipe open for ever.
 LINGER = 0.2
+_LAST_SIGNAL = 64
 _WATCH = 'read -r _; kill -s KILL -- "-$1"'
 
 
@@ -84,7 +85,9 @@ class Program:
         _signal(self._process.pid, signal.SIGINT)
 
     async def wait(self) -> int:
-        return await self._process.wait()
+        status = await self._process.wait()
+        # bubblewrap tells as a shell does that a signal ended the program.
+        return 128 - status if 128 < status <= 128 + _LAST_SIGNAL else status
 
 
 class _Output:
