@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -51,7 +52,7 @@ def policy_for(
 ) -> Policy:
     """Return what commands in a workspace of these directories may touch."""
     writable = _distinct(roots) if mode == "workspace-write" else ()
-    repositories = [root / ".git" for root in writable if (root / ".git").is_dir()]
+    repositories = [root / ".git" for root in writable if _is_repository(root / ".git")]
     return Policy(
         writable=(*writable, *repositories),
         readable=_distinct(roots),
@@ -72,14 +73,17 @@ def hidden(home: Path) -> tuple[Path, ...]:
 def protected(root: Path) -> tuple[Path, ...]:
     """Return what must not be written in a writable directory, as far as it is there."""
     git = root / ".git"
-    if git.is_dir():
-        # What is not there cannot be protected.
-        (git / "hooks").mkdir(exist_ok=True)
-    places = (
-        *((git / name for name in (*_PROTECTED, *_ABSENT)) if git.is_dir() else (git,)),
-        paths.config_file().parent,
-    )
-    return tuple(p for p in places if p.is_relative_to(root) and p.exists())
+    places = [git, paths.config_file().parent]
+    if _is_repository(git):
+        with suppress(OSError):  # what is not there cannot be protected
+            (git / "hooks").mkdir(exist_ok=True)
+        places[0:1] = [git / name for name in (*_PROTECTED, *_ABSENT)]
+    return tuple(path for path in places if path.is_relative_to(root) and path.exists())
+
+
+def _is_repository(git: Path) -> bool:
+    # A command may have made a link, so as to have its target writable the next time.
+    return git.is_dir() and not git.is_symlink()
 
 
 def _distinct(roots: Sequence[Path]) -> tuple[Path, ...]:
