@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from typing import Any, cast
 
+import anyio.to_thread
 import pytest
 
 from acp_agent.sandbox.base import Limits, Policy
@@ -24,6 +29,7 @@ from acp_agent.tools.workspace import Workspace
 
 PYTHON = os.path.realpath(sys.executable)
 LAYERS = {"bubblewrap": BubblewrapSandboxes, "landlock": LandlockSandboxes}
+INSTALL = Path(__file__).parents[2] / "scripts" / "install_bubblewrap"
 SMALL = Limits(memory=256, processes=40, cpus=2, scratch=16)
 # Nobody else uses it; a sandbox must not see it in other processes.
 SECRET = "top-secret-9f1c"
@@ -70,8 +76,7 @@ class Box:
         if self._shell is not None:
             prepared = await self._shell.prepare("call-1", ShellArguments(command=command))
             result = await prepared.run(_ignore)
-            raw = result.raw_output
-            assert isinstance(raw, dict)
+            raw = cast("dict[str, Any]", result.raw_output)
             return raw["exit_code"], raw["output"]
         env = {**os.environ, "HOME": str(self.ground.home)}
         argv = ["bash", "-c", command]
@@ -93,10 +98,20 @@ async def _ignore(_: object) -> None:
 async def working(name: str) -> ConfinedSandboxes:
     """Return the sandboxes of this name; skips the test where they do not work."""
     sandboxes = LAYERS[name]()
+    if name == "bubblewrap":
+        await anyio.to_thread.run_sync(install_bubblewrap)
     trouble = await sandboxes.trouble()
     if trouble:
         pytest.skip(f"{name} does not work here: {trouble}")
     return sandboxes
+
+
+@cache
+def install_bubblewrap() -> None:
+    if sys.platform == "linux" and shutil.which("bwrap") is None:
+        ran = subprocess.run(INSTALL, capture_output=True, text=True, check=False, timeout=300)
+        if ran.returncode:
+            pytest.skip(ran.stderr.strip().rpartition("\n")[2])
 
 
 @asynccontextmanager
