@@ -10,7 +10,7 @@ from acp_agent.errors import ToolFailed
 from acp_agent.sandbox.base import Policy, Sandboxes
 from acp_agent.sandbox.choose import FOR_COMMANDS, FOR_PYTHON, Chooser, ConfinedSandboxes
 
-ADVICE = "install Docker, or the package `bubblewrap`; docs/sandbox.md says what each gives"
+ADVICE = "install Docker, or the package `bubblewrap`; docs/confinement.md says what each gives"
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ async def test_what_does_not_work_is_a_finding_with_advice() -> None:
     chooser = Chooser("docker", lambda: ScriptedSandboxes("no engine"))
     python, shell = await sandbox_findings(settings, chooser)
     assert (python.works, python.text) == (False, "the sandbox 'docker' does not work: no engine")
-    assert "docs/sandbox.md" in python.advice
+    assert "docs/confinement.md" in python.advice
     assert shell == SandboxFinding(
         "shell sandbox", False, "off by the settings: all runs with your rights"
     )
