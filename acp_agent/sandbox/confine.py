@@ -298,6 +298,23 @@ def parse(words: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
     return options, rest[1:]
 
 
+def become(program: Sequence[str]) -> str:
+    """Replace this process by the program; return why there is none that can be run.
+
+    os.execvp would import a module, which may not be readable any more.
+    """
+    name, reason = program[0], os.strerror(errno.ENOENT)
+    folders = [""] if "/" in name else os.environ.get("PATH", os.defpath).split(":")
+    for folder in folders:
+        try:
+            os.execv(f"{folder}/{name}" if folder else name, program)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            reason = error.strerror
+    return reason
+
+
 def main(words: Sequence[str]) -> str:
     """Become the program; return why that failed."""
     try:
@@ -308,10 +325,7 @@ def main(words: Sequence[str]) -> str:
             _libc.signal(number, None)
     except (OSError, ValueError) as error:
         return f"sandbox: {error}"
-    try:
-        os.execvp(program[0], program)
-    except OSError as error:
-        return f"sandbox: cannot run {program[0]!r}: {error.strerror}"
+    return f"sandbox: cannot run {program[0]!r}: {become(program)}"
 
 
 if __name__ == "__main__":

@@ -196,12 +196,12 @@ async def main():
                 print(data.decode(), flush=True)
 anyio.run(main)
 """
-    root = str(Path(__file__).parents[2])
+    path = os.pathsep.join((str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")))
     with anyio.fail_after(20):
         async with await anyio.open_process(
             [sys.executable, "-c", program],
             cwd=where.work,
-            env={**os.environ, "PYTHONPATH": root},
+            env={**os.environ, "PYTHONPATH": path},
         ) as agent:
             assert agent.stdout is not None
             assert b"up" in await agent.stdout.receive()
