@@ -311,7 +311,7 @@ def become(program: Sequence[str]) -> str:
         except FileNotFoundError:
             continue
         except OSError as error:
-            reason = error.strerror
+            reason = error.strerror or str(error)
     return reason
 
 
