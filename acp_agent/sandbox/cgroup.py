@@ -51,6 +51,7 @@ async def cgroup(limits: Limits) -> AsyncGenerator[Cgroup]:
     bounds: set[str] = set()
     try:
         for parent in _parents():
+            _sweep(parent)
             bound = _make(parent / name, _settings(limits))
             if bound:
                 made.append(parent / name)
@@ -105,6 +106,15 @@ def _make(directory: Path, settings: Mapping[str, tuple[str, str]]) -> set[str]:
         with suppress(OSError):
             directory.rmdir()
     return bounds
+
+
+def _sweep(parent: Path) -> None:
+    """Remove the empty groups of agents that were killed."""
+    for directory in parent.glob(f"{PREFIX}*"):
+        owner = directory.name.removeprefix(PREFIX).partition("-")[0]
+        if owner.isdecimal() and not Path(f"/proc/{owner}").exists():
+            with suppress(OSError):
+                directory.rmdir()
 
 
 async def _remove(directory: Path) -> None:

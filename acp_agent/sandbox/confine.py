@@ -298,7 +298,7 @@ def parse(words: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
     return options, rest[1:]
 
 
-def become(program: Sequence[str]) -> str:
+def become(program: list[str]) -> str:
     """Replace this process by the program; return why there is none that can be run.
 
     os.execvp would import a module, which may not be readable any more.

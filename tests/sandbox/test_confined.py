@@ -208,6 +208,10 @@ anyio.run(main)
             agent.kill()
         # The lock is free when the last process that has it open is gone.
         await anyio.run_process(["flock", "lock", "true"], cwd=where.work)
+    # What it could not take with it is gone with the next.
+    async with box(name, where):
+        left = set(Path("/sys/fs/cgroup").glob(f"*/acp-agent-{agent.pid}-*"))
+    assert left == set()
 
 
 async def test_a_directory_that_would_show_secrets_is_refused_by_landlock(where: Ground) -> None:
