@@ -46,6 +46,9 @@ class Settings(NamedTuple):
     browser_allow_private: bool = False
     mcp_timeout: float = 120.0
     mcp_tool_tokens: int = 1500
+    sandbox: str = "auto"
+    shell_sandbox: str = "workspace-write"
+    shell_network: bool = False
     fm_backend: str = ""
     fm_max_tokens: int = 200
     fm_temperature: float = 0.15
@@ -78,6 +81,8 @@ class Source(NamedTuple):
 BROWSER = ("auto", "on", "off")
 _HOST = r"(\*|(\*\.)?([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?)"
 
+SANDBOXES = ("auto", "docker", "bubblewrap", "landlock", "off")
+SHELL_SANDBOXES = ("workspace-write", "read-only", "off")
 LARGEST_CONTEXT = 131_072  # what gpt-oss was trained for
 
 Rule = tuple[Callable[[Any], bool], str]
@@ -148,6 +153,9 @@ SOURCES: dict[str, Source] = {
     "browser_allow_private": Source(("ACP_AGENT_BROWSER_ALLOW_PRIVATE",)),
     "mcp_timeout": Source(("ACP_AGENT_MCP_TIMEOUT",), *_at_least(1)),
     "mcp_tool_tokens": Source(("ACP_AGENT_MCP_TOOL_TOKENS",), *_at_least(0)),
+    "sandbox": Source(("ACP_AGENT_SANDBOX",), *_one_of(*SANDBOXES)),
+    "shell_sandbox": Source(("ACP_AGENT_SHELL_SANDBOX",), *_one_of(*SHELL_SANDBOXES)),
+    "shell_network": Source(("ACP_AGENT_SHELL_NETWORK",)),
     "fm_backend": Source(("ACP_AGENT_FM_BACKEND",)),
     "fm_max_tokens": Source(("ACP_AGENT_FM_MAX_TOKENS",), *_at_least(1)),
     "fm_temperature": Source(("ACP_AGENT_FM_TEMPERATURE",), *_at_least(0)),

@@ -47,15 +47,19 @@ def user_path(text: str) -> Path:
         return Path(text)
 
 
+def private_paths() -> tuple[Path, ...]:
+    """Return where cache, state, data and runtime files are or would be; nothing is made."""
+    return (
+        _place("XDG_CACHE_HOME", ".cache", "Library/Caches"),
+        _place("XDG_STATE_HOME", ".local/state", "Library/Application Support"),
+        _place("XDG_DATA_HOME", *_DATA),
+        _runtime_path(),
+    )
+
+
 def runtime_dir() -> Path:
     """Return the directory of locks and addresses of what runs now; ours alone (0700)."""
-    base = os.environ.get("XDG_RUNTIME_DIR")
-    if base:
-        path = Path(base) / NAME
-    else:
-        import tempfile  # 3 ms that a start does without
-
-        path = Path(tempfile.gettempdir()) / f"{NAME}-{os.getuid()}"
+    path = _runtime_path()
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     owner = path.lstat()
     if owner.st_uid != os.getuid() or path.is_symlink():
@@ -64,6 +68,15 @@ def runtime_dir() -> Path:
         )
     path.chmod(0o700)
     return path
+
+
+def _runtime_path() -> Path:
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    if base:
+        return Path(base) / NAME
+    import tempfile  # 3 ms that a start does without
+
+    return Path(tempfile.gettempdir()) / f"{NAME}-{os.getuid()}"
 
 
 def _made(variable: str, linux: str, mac: str) -> Path:

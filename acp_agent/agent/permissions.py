@@ -20,13 +20,14 @@ class Permissions:
     """The permission policy of one session.
 
     Approvals: `ask` asks for everything that needs permission, `auto-edit` allows edits, `full`
-    allows all, `read-only` forbids all but what only reads (the web), for which it asks. "Always"
-    answers hold for the session, by tool and scope.
+    allows all but what goes beyond the sandbox, `read-only` forbids all but what only reads (the
+    web); for these it asks. "Always" answers hold for the session, by tool and scope, in the
+    sandbox and beyond it apart.
     """
 
     def __init__(self, editor: Editor) -> None:
         self._editor = editor
-        self._remembered: dict[tuple[str, str], Verdict] = {}
+        self._remembered: dict[Permission, Verdict] = {}
 
     async def decide(
         self, permission: Permission, call: ToolCallUpdated, approvals: str, kind: ToolKind
@@ -36,7 +37,7 @@ class Permissions:
         source = f"approvals {approvals!r}"
         if verdict is None:
             verdict, source = (
-                self._remembered.get((permission.tool, permission.scope)),
+                self._remembered.get(permission),
                 "remembered",
             )
         if verdict is None:
@@ -46,7 +47,7 @@ class Permissions:
 
     def _by_policy(self, permission: Permission, approvals: str, kind: ToolKind) -> Verdict | None:
         match approvals:
-            case "full":
+            case "full" if not permission.beyond:
                 return "allowed"
             case "read-only" if not permission.reads:
                 return "forbidden"
@@ -64,7 +65,7 @@ class Permissions:
         }
         verdict = verdicts.get(chosen, "rejected")
         if chosen in ("allow_always", "reject_always"):
-            self._remembered[permission.tool, permission.scope] = verdict
+            self._remembered[permission] = verdict
         return verdict
 
 
@@ -75,6 +76,8 @@ def options(permission: Permission) -> tuple[PermissionOption, ...]:
         scope = "exactly this"
     elif scope.startswith("/"):
         scope = f"changes in {scope}"
+    if permission.beyond:
+        scope += " outside the sandbox"
     return (
         PermissionOption("allow_once", "Allow", "allow_once"),
         PermissionOption("allow_always", f"Always allow {scope} in this session", "allow_always"),

@@ -29,13 +29,15 @@ class Policy:
 
     `readable` and `writable` are directories, seen at the same path; `protected` lie in writable
     ones and can only be read; `hidden` cannot be seen at all (keys, container sockets, our own
-    state). Without `network` there is none, not even the machine itself.
+    state). What a program makes at an `absent` place is gone when it has ended. Without `network`
+    there is none, not even the machine itself.
     """
 
     writable: tuple[Path, ...] = ()
     readable: tuple[Path, ...] = ()
     protected: tuple[Path, ...] = ()
     hidden: tuple[Path, ...] = ()
+    absent: tuple[Path, ...] = ()
     network: bool = False
     limits: Limits = Limits()
 

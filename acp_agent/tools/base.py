@@ -23,11 +23,13 @@ class Permission:
 
     `scope` is what "always allow" would cover: a command prefix (`git status`) or an absolute path.
     What only `reads` is asked about in a read-only session too, where all else is forbidden.
+    What goes `beyond` the sandbox is asked about even where everything else is allowed.
     """
 
     tool: str
     scope: str
     reads: bool = False
+    beyond: bool = False
 
 
 @dataclass(frozen=True, slots=True)

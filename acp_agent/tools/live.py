@@ -10,8 +10,8 @@ import anyio
 from anyio.abc import Process
 
 from acp_agent.events import Emit, Terminal, ToolOutput
+from acp_agent.sandbox.process import process_group
 from acp_agent.tools.output import Output
-from acp_agent.tools.process import process_group
 
 INTERVAL = 0.1
 # After a command has ended, what it left in the pipe comes at once; a process that it left behind

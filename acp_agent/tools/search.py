@@ -20,7 +20,7 @@ import anyio.to_thread
 from anyio.abc import Process
 
 from acp_agent.errors import ToolFailed
-from acp_agent.tools.process import process_group
+from acp_agent.sandbox.process import process_group
 
 _RIPGREP = (
     *("--json", "--no-config", "--no-messages", "--hidden", "--crlf", "--sort", "path"),

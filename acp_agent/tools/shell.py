@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -15,9 +17,12 @@ from acp_agent.conversation import ToolSpec
 from acp_agent.errors import ToolFailed
 from acp_agent.events import Emit, Terminal, Text, ToolCallUpdated, ToolKind
 from acp_agent.ports import Editor
+from acp_agent.sandbox.commands import CommandSandbox
+from acp_agent.sandbox.confined import Confined
 from acp_agent.tools.apply_patch import prepare_patch
 from acp_agent.tools.base import Permission, Prepared, ToolResult
 from acp_agent.tools.command_scope import scope
+from acp_agent.tools.denials import HINT, denial, put_back
 from acp_agent.tools.live import Ended, run_live
 from acp_agent.tools.output import capped
 from acp_agent.tools.patch_in_shell import patch_in, unwrapped
@@ -53,15 +58,20 @@ def _joined(command: object) -> object:
 
 
 class ShellArguments(BaseModel):
-    """`timeout` in seconds."""
+    """`timeout` in seconds; `unsandboxed` runs without the sandbox, and always asks."""
 
     command: Annotated[str, BeforeValidator(_joined)]
     workdir: str | None = None
     timeout: Annotated[float, Field(gt=0, description="seconds")] | None = None
+    unsandboxed: Annotated[bool, Field(description="asks the user")] | None = None
 
 
 class Shell:
-    """`timeout` is the time limit, in seconds, of commands that do not ask for another."""
+    """`timeout` is the time limit, in seconds, of commands that do not ask for another.
+
+    Commands run in the `sandbox`, where there is one. Asking is another matter: also what the user
+    has allowed runs in it, unless it was to run outside.
+    """
 
     name = "shell"
     kind: ToolKind = "execute"
@@ -74,11 +84,13 @@ class Shell:
         *,
         timeout: float,
         environ: Mapping[str, str] = os.environ,
+        sandbox: CommandSandbox | None = None,
     ) -> None:
         self._workspace = workspace
         self._editor = editor
         self._timeout = timeout
         self._environ = environ
+        self._sandbox = sandbox
 
     @property
     def spec(self) -> ToolSpec:
@@ -96,26 +108,31 @@ class Shell:
         if not command or "\0" in command:
             raise ToolFailed("the command is empty" if not command else "the command holds a NUL")
         timeout = min(asked.timeout or self._timeout, MAX_TIMEOUT)
-
-        async def run(emit: Emit) -> ToolResult:
-            if self._editor is not None and self._editor.has_terminals:
-                ended = await self._in_terminal(self._editor, call_id, command, cwd, timeout, emit)
-            else:
-                argv, env = _argv(command), self._environment()
-                ended = await run_live(call_id, argv, str(cwd), env, timeout, emit)
-            return _result(ended, timeout)
-
+        confined, beyond = await self._place(outside=bool(asked.unsandboxed))
+        run = partial(self._run, confined, call_id, command, cwd, timeout)
         first = command.partition("\n")[0]
         short = command if len(command) <= TITLE and first == command else f"{first[:TITLE]} …"
         return Prepared(
-            title=short,
+            title=f"{short} (outside the sandbox)" if beyond else short,
             kind=self.kind,
             run=run,
             raw_input=raw_input,
             # The user is asked about what runs, so all of it is shown.
             content=() if short == command else (Text(_fenced(command)),),
-            permission=Permission(self.name, self._scope(command, cwd)),
+            permission=Permission(self.name, self._scope(command, cwd), beyond),
         )
+
+    async def _place(self, *, outside: bool) -> tuple[Confined | None, bool]:
+        """Return the sandbox to run in, and whether running without is beyond what is usual."""
+        if self._sandbox is None:
+            return None, False
+        try:
+            confined = await self._sandbox.confined()
+        except ToolFailed as error:
+            if outside:
+                return None, True
+            raise ToolFailed(f"{error}; {HINT}") from None
+        return (None, confined is not None) if outside else (confined, False)
 
     def _directory(self, workdir: str | None) -> Path:
         path = self._workspace.resolve(workdir or ".")
@@ -133,24 +150,56 @@ class Shell:
         kept = {name: value for name, value in self._environ.items() if name not in _SECRETS}
         return kept | PLAIN
 
-    async def _in_terminal(
-        self, editor: Editor, call_id: str, command: str, cwd: Path, timeout: float, emit: Emit
-    ) -> Ended:
-        program, *args = _argv(command)
-        pagers = {name: value for name, value in PLAIN.items() if name != "TERM"}
-        async with editor.open_terminal(
-            program, args, str(cwd), pagers, TERMINAL_LIMIT
-        ) as terminal:
-            shown = Terminal(terminal.terminal_id)
-            await emit(ToolCallUpdated(call_id, content=(shown,)))
-            with anyio.move_on_after(timeout) as limit:
-                await terminal.wait()
-            if limit.cancelled_caught:
-                await terminal.kill()
-            result = await terminal.result()
-        cut = "[… the beginning left out …]\n" if result.truncated else ""
-        output = cut + capped(result.output)
-        return Ended(output, result.exit_code, result.signal, limit.cancelled_caught, shown)
+    async def _run(
+        self,
+        confined: Confined | None,
+        call_id: str,
+        command: str,
+        cwd: Path,
+        timeout: float,
+        emit: Emit,
+    ) -> ToolResult:
+        argv, env = _argv(command), self._environment()
+        in_terminal = self._editor is not None and self._editor.has_terminals
+        with nullcontext(list[Path]()) if confined is None else confined.guarded() as restored:
+            if confined is not None:
+                argv = confined.wrap(argv, cwd, detached=in_terminal)
+                env = confined.environment(env)
+            if self._editor is not None and in_terminal:
+                own = PLAIN if confined is None else confined.environment(PLAIN)
+                ended = await _in_terminal(
+                    self._editor, call_id, argv, str(cwd), own, timeout, emit
+                )
+            else:
+                ended = await run_live(call_id, argv, str(cwd), env, timeout, emit)
+        remarks = [put_back(restored)] if restored else []
+        if confined is not None and self._sandbox is not None and ended.exit_code != 0:
+            remarks.append(denial(ended.output, network=self._sandbox.network))
+        return _result(ended, timeout, remarks)
+
+
+async def _in_terminal(
+    editor: Editor,
+    call_id: str,
+    argv: Sequence[str],
+    cwd: str,
+    env: Mapping[str, str],
+    timeout: float,
+    emit: Emit,
+) -> Ended:
+    program, *args = argv
+    own = {name: value for name, value in env.items() if name != "TERM"}
+    async with editor.open_terminal(program, args, cwd, own, TERMINAL_LIMIT) as terminal:
+        shown = Terminal(terminal.terminal_id)
+        await emit(ToolCallUpdated(call_id, content=(shown,)))
+        with anyio.move_on_after(timeout) as limit:
+            await terminal.wait()
+        if limit.cancelled_caught:
+            await terminal.kill()
+        result = await terminal.result()
+    cut = "[… the beginning left out …]\n" if result.truncated else ""
+    output = cut + capped(result.output)
+    return Ended(output, result.exit_code, result.signal, limit.cancelled_caught, shown)
 
 
 def _argv(command: str) -> list[str]:
@@ -164,7 +213,7 @@ def _fenced(command: str) -> str:
     return f"{fence}sh\n{command}\n{fence}"
 
 
-def _result(ended: Ended, timeout: float) -> ToolResult:
+def _result(ended: Ended, timeout: float, remarks: Sequence[str] = ()) -> ToolResult:
     if ended.timed_out:
         how = f"stopped after {timeout:g} s; pass a larger timeout if it needs more time"
     elif ended.signal is not None:
@@ -172,8 +221,9 @@ def _result(ended: Ended, timeout: float) -> ToolResult:
     else:
         how = "exit code " + ("unknown" if ended.exit_code is None else str(ended.exit_code))
     output = _COLOUR.sub("", ended.output).replace("\r\n", "\n").rstrip("\n")
+    said = f"{output}\n[{how}]" if output else f"[no output, {how}]"
     return ToolResult(
-        f"{output}\n[{how}]" if output else f"[no output, {how}]",
+        "\n".join(filter(None, (said, *remarks))),
         failed=ended.timed_out or ended.exit_code != 0,
         raw_output={
             "output": ended.output,

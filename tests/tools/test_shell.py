@@ -196,7 +196,7 @@ async def test_cancelling_ends_the_whole_group(bench: Bench) -> None:
 async def test_killing_the_agent_kills_its_command(tmp_path: Path) -> None:
     program = """
 import anyio, sys
-from acp_agent.tools.process import process_group
+from acp_agent.sandbox.process import process_group
 async def main():
     async with process_group(["sh", "-c", "echo $$; sleep 600"], cwd=sys.argv[1]) as process:
         print((await process.stdout.receive()).decode(), flush=True)

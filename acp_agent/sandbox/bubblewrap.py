@@ -1,0 +1,122 @@
+"""Sandboxes made with bubblewrap: own namespaces, and the launcher (confine.py) inside them.
+
+The program sees the whole disk read-only, with private directories in place of the temporary ones,
+nothing in place of what is hidden, and its own processes, network and devices only.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from acp_agent.errors import ToolFailed
+from acp_agent.sandbox import confined
+from acp_agent.sandbox.base import Policy
+from acp_agent.sandbox.cgroup import cgroup
+from acp_agent.sandbox.confined import Confined
+from acp_agent.sandbox.notes import notes
+from acp_agent.sandbox.trial import trial
+
+TEMPORARY = ("/tmp", "/var/tmp")
+# The sockets of the machine's services lie here.
+EMPTY = (Path("/run"), Path("/var/run"))
+# Where the addresses of name servers are on many machines; needed with a network.
+_NAME_SERVERS = (Path("/run/systemd/resolve"), Path("/run/NetworkManager"), Path("/run/resolvconf"))
+_NEEDED = "bubblewrap 0.8 or newer is needed (package `bubblewrap`)"
+
+# By order: later ones lie on top of earlier ones at the same place.
+_HIDDEN, _READABLE, _WRITABLE, _PROTECTED = range(4)
+
+
+class BubblewrapSandboxes:
+    """Makes sandboxes of the program `bwrap`."""
+
+    name = "bubblewrap"
+
+    async def trouble(self) -> str:
+        """Say why it does not work here, "" if it does; finds out by running it."""
+        if shutil.which("bwrap") is None:
+            return f"there is no bwrap; {_NEEDED}"
+        failure = await trial(self)
+        return f"{failure}; {_NEEDED}" if "nknown option" in failure else failure
+
+    @asynccontextmanager
+    async def open(self, policy: Policy) -> AsyncGenerator[Confined]:
+        """Make a sandbox. Raises ToolFailed if it cannot be made."""
+        program = shutil.which("bwrap")
+        if program is None:
+            raise ToolFailed(f"there is no bwrap; {_NEEDED}")
+        async with confined.scratch() as own, cgroup(policy.limits) as group:
+            words = [program, *_namespaces(policy), *_mounts(policy, own)]
+            inner = _launcher(policy)
+
+            def prefix(cwd: Path, detached: bool) -> list[str]:
+                session = ("--new-session",) if detached else ()
+                return [*words, *session, "--chdir", str(cwd), "--", *inner]
+
+            told = notes(self.name, group)
+            yield Confined(self.name, prefix, TEMPORARY[0], group, told, (), policy.absent)
+
+
+def _namespaces(policy: Policy) -> Iterator[str]:
+    yield from ("--die-with-parent", "--unshare-user", "--disable-userns", "--unshare-ipc")
+    yield from ("--unshare-pid", "--unshare-uts", "--unshare-cgroup-try", "--cap-drop", "ALL")
+    if not policy.network:
+        yield "--unshare-net"
+
+
+def _mounts(policy: Policy, own: Path) -> Iterator[str]:
+    size = str(policy.limits.scratch << 20)
+    yield from ("--ro-bind", "/", "/", "--dev", "/dev", "--size", size, "--tmpfs", "/dev/shm")
+    yield from ("--remount-ro", "/dev", "--proc", "/proc")
+    for place in TEMPORARY:
+        inside = own / place.strip("/").replace("/", "-")
+        inside.mkdir(mode=0o700)
+        if not Path(place).is_symlink():
+            yield from ("--bind", str(inside), place)
+    nothing = own / "nothing"
+    nothing.touch(mode=0o600)
+    empty: list[str] = []
+    for path, kind in _ordered(policy):
+        match kind:
+            case _ if kind == _HIDDEN and path.is_dir():
+                yield from ("--tmpfs", str(path))
+                empty += ("--remount-ro", str(path))
+            case _ if kind == _HIDDEN:
+                yield from ("--ro-bind", str(nothing), str(path))
+            case _:
+                bind = "--bind" if kind == _WRITABLE else "--ro-bind"
+                yield from (bind, str(path), str(path))
+    yield from empty
+
+
+def _ordered(policy: Policy) -> list[tuple[Path, int]]:
+    """Return what is mounted where, what lies deeper after what lies above it."""
+    masked = confined.real((*EMPTY, *policy.hidden))
+    above = (*masked, *(Path(place) for place in TEMPORARY))
+    wanted = (*policy.readable, *confined.runtime(), *(_NAME_SERVERS if policy.network else ()))
+    places = {
+        _HIDDEN: masked,
+        # The rest of the disk can be read anyway, and would be given back to a hidden place in it.
+        _READABLE: [p for p in confined.real(wanted) if any(map(p.is_relative_to, above))],
+        _WRITABLE: confined.real(policy.writable),
+        _PROTECTED: confined.real(policy.protected),
+    }
+    found = [(path, kind) for kind, paths in places.items() for path in paths]
+    return sorted(found, key=lambda place: (len(place[0].parts), place[1]))
+
+
+def _launcher(policy: Policy) -> list[str]:
+    # The mounts hide and protect already; Landlock says once more what can be written.
+    writable = (*confined.real(policy.writable), *TEMPORARY, "/dev/shm")
+    given = confined.options(
+        read=("/",),
+        write=writable,
+        processes=(str(policy.limits.processes),),
+        # The network of the namespace is empty; programs may still talk to themselves.
+        internet=("yes",),
+        need_landlock=("0",),
+    )
+    return [*confined.launcher(), *given, *confined.limit_options(policy.limits), "--"]

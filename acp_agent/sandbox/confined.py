@@ -1,0 +1,125 @@
+"""What the sandboxes without containers share: a command line in front of the program's own.
+
+Whoever runs that line has the program in the sandbox, be it we or a terminal of the editor.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import sysconfig
+import tempfile
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from subprocess import PIPE
+
+import anyio.to_thread
+
+from acp_agent.errors import ToolFailed
+from acp_agent.sandbox.base import Limits, Running
+from acp_agent.sandbox.cgroup import Cgroup
+from acp_agent.sandbox.keeper import keeping
+from acp_agent.sandbox.process import Program, process_group
+
+LAUNCHER = Path(__file__).with_name("confine.py")
+OPEN_FILES = 4096
+# What waits outside must outlive a Ctrl-C that is for the program; the launcher undoes this.
+_IGNORING = ("/bin/sh", "-c", 'trap "" INT; exec "$@"', "ignore")
+
+
+@dataclass(frozen=True, slots=True)
+class Confined:
+    """A `Sandbox` that consists of words in front of a command; `temporary` is its own directory.
+
+    `prefix` takes the working directory, and whether the program gets a session of its own. After
+    each program what has changed at the `restored` places is put back.
+    """
+
+    name: str
+    prefix: Callable[[Path, bool], Sequence[str]]
+    temporary: str
+    group: Cgroup
+    notes: tuple[str, ...]
+    restored: tuple[Path, ...]
+    absent: tuple[Path, ...]
+
+    def wrap(self, argv: Sequence[str], cwd: Path, *, detached: bool = False) -> list[str]:
+        """Return the command that runs `argv` in the sandbox, wherever it is run.
+
+        Who runs it in a session that is not only for it (a terminal) wants it `detached`.
+        """
+        prefix = self.prefix(Path(os.path.realpath(cwd)), detached)
+        return [*self.group.entering(), *prefix, *argv]
+
+    def environment(self, env: Mapping[str, str]) -> dict[str, str]:
+        """Return `env` as it must be in the sandbox."""
+        return {**env, "TMPDIR": self.temporary}
+
+    def guarded(self) -> AbstractContextManager[list[Path]]:
+        """Put back at the end of the block what the mounts cannot keep; the list says what."""
+        return keeping(self.restored, self.absent)
+
+    @asynccontextmanager
+    async def start(
+        self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]
+    ) -> AsyncGenerator[Running]:
+        """Run a program. Raises ToolFailed if it cannot start."""
+        if shutil.which(argv[0], path=env.get("PATH", os.defpath)) is None:
+            raise ToolFailed(f"cannot run {argv[0]!r}: there is no such program")
+        whole = [*_IGNORING, *self.wrap(argv, cwd)]
+        environment = self.environment(env)
+        with self.guarded():
+            async with process_group(whole, cwd=str(cwd), env=environment, stdin=PIPE) as process:
+                yield Program(process)
+
+
+@asynccontextmanager
+async def scratch() -> AsyncGenerator[Path]:
+    """Make a private directory for temporary files, which is gone with the sandbox."""
+    try:
+        path = Path(os.path.realpath(tempfile.mkdtemp(prefix="acp-agent-")))
+    except OSError as error:
+        raise ToolFailed(f"no directory for temporary files: {error}") from None
+    try:
+        yield path
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(partial(shutil.rmtree, path, ignore_errors=True))
+
+
+def launcher() -> list[str]:
+    """Return the words that start the launcher; the options of confine.py follow."""
+    return [os.path.realpath(sys.executable), "-I", "-S", str(LAUNCHER)]
+
+
+def runtime() -> tuple[Path, ...]:
+    """Return what the launcher must be able to read."""
+    libraries = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
+    places = (*libraries, os.path.realpath(sys.executable), str(LAUNCHER))
+    return tuple(dict.fromkeys(Path(os.path.realpath(place)) for place in places))
+
+
+def limit_options(limits: Limits) -> list[str]:
+    """Return the options that hold for each process."""
+    values = {"memory": limits.memory, "file": limits.scratch, "files": OPEN_FILES}
+    return options(**{name: (str(value),) for name, value in values.items()})
+
+
+def options(**values: Sequence[str | Path]) -> list[str]:
+    """Return options for confine.py; `need_landlock` is `--need-landlock`."""
+    return [
+        word
+        for name, given in values.items()
+        for value in given
+        for word in (f"--{name.replace('_', '-')}", str(value))
+    ]
+
+
+def real(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Return the paths that exist, links followed."""
+    found = (Path(os.path.realpath(path)) for path in paths)
+    return tuple(dict.fromkeys(path for path in found if path.exists()))

@@ -1,0 +1,107 @@
+"""Puts back, when a program has ended, what it has changed and must not change.
+
+Bind mounts keep a program from changing what is protected; Landlock alone cannot, inside a
+directory that can be written. And nothing can keep a file from coming into being in such a one.
+The program may have laid links for us: no link is followed on the way to what is put back.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+LARGEST = 1_000_000
+_SKIPPED = ("modules", "worktrees")  # whole repositories
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A file, or a link as its target; `data` is None for what is too large to be kept."""
+
+    mode: int
+    data: bytes | None
+
+
+@contextmanager
+def keeping(protected: Sequence[Path], absent: Sequence[Path]) -> Generator[list[Path]]:
+    """Watch these places during the block; the list then says what was put back or removed."""
+    before = _contents(protected)
+    missing = [path for path in absent if not os.path.lexists(path)]
+    restored: list[Path] = []
+    try:
+        yield restored
+    finally:
+        after = _contents(protected)
+        new = [path for path in after if path not in before]
+        for path in (*new, *filter(os.path.lexists, missing)):
+            with suppress(OSError), _parent(path) as parent:
+                _remove(parent, path.name)
+                restored.append(path)
+        for path, kept in before.items():
+            if after.get(path) != kept and kept.data is not None:
+                with suppress(OSError), _parent(path) as parent:
+                    _put(parent, path.name, kept)
+                    restored.append(path)
+
+
+def _contents(places: Iterable[Path]) -> dict[Path, _Kept]:
+    found: dict[Path, _Kept] = {}
+    for place in places:
+        if place.name in _SKIPPED:
+            continue
+        inside = place.rglob("*") if place.is_dir() and not place.is_symlink() else ()
+        for path in (place, *inside):
+            with suppress(OSError):
+                status = path.lstat()
+                if stat.S_ISLNK(status.st_mode):
+                    found[path] = _Kept(status.st_mode, os.fsencode(path.readlink()))
+                elif not stat.S_ISDIR(status.st_mode):
+                    regular = stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST
+                    found[path] = _Kept(status.st_mode, path.read_bytes() if regular else None)
+    return found
+
+
+@contextmanager
+def _parent(path: Path) -> Generator[int]:
+    """Open the directory of `path`; where something else took its place, that is replaced."""
+    here = os.open("/", _DIRECTORY)
+    try:
+        for name in path.parent.parts[1:]:
+            try:
+                below = os.open(name, _DIRECTORY, dir_fd=here)
+            except OSError:
+                with suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=here)
+                os.mkdir(name, dir_fd=here)
+                below = os.open(name, _DIRECTORY, dir_fd=here)
+            os.close(here)
+            here = below
+        yield here
+    finally:
+        os.close(here)
+
+
+def _remove(parent: int, name: str) -> None:
+    with suppress(FileNotFoundError):
+        if stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+            shutil.rmtree(name, dir_fd=parent)
+        else:
+            os.unlink(name, dir_fd=parent)
+
+
+def _put(parent: int, name: str, kept: _Kept) -> None:
+    assert kept.data is not None
+    _remove(parent, name)
+    if stat.S_ISLNK(kept.mode):
+        os.symlink(os.fsdecode(kept.data), name, dir_fd=parent)
+        return
+    file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=parent)
+    with os.fdopen(file, "wb") as opened:
+        opened.write(kept.data)
+        os.fchmod(file, stat.S_IMODE(kept.mode))

@@ -1,0 +1,70 @@
+"""Sandboxes made by the launcher alone, for machines that give us no namespaces.
+
+That is so inside containers, and on systems that keep user namespaces from programs they do not
+know. The program then sees other processes, though it can do nothing to them, and what is protected
+inside a writable directory is not; `notes` says all that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from acp_agent.errors import ToolFailed
+from acp_agent.sandbox import confined
+from acp_agent.sandbox.base import Policy
+from acp_agent.sandbox.cgroup import cgroup
+from acp_agent.sandbox.confine import landlock_abi
+from acp_agent.sandbox.confined import Confined
+from acp_agent.sandbox.notes import notes
+from acp_agent.sandbox.trial import trial
+
+# An older one cannot keep a program from truncating files anywhere.
+ABI = 3
+# The sockets and states of services and of other programs; a workspace may still lie here.
+HIDDEN = (Path("/run"), Path("/var/run"))
+
+
+class LandlockSandboxes:
+    """Makes sandboxes of Landlock and seccomp."""
+
+    name = "landlock"
+
+    async def trouble(self) -> str:
+        """Say why it does not work here, "" if it does; finds out by running it."""
+        if landlock_abi() < ABI:
+            return f"the kernel has Landlock {landlock_abi()}, {ABI} is needed (Linux 6.2)"
+        return await trial(self)
+
+    @asynccontextmanager
+    async def open(self, policy: Policy) -> AsyncGenerator[Confined]:
+        """Make a sandbox. Raises ToolFailed if it cannot be made."""
+        hidden = confined.real((*HIDDEN, *policy.hidden))
+        writable = confined.real(policy.writable)
+        for path in hidden:
+            if any(path.is_relative_to(root) for root in writable):
+                raise ToolFailed(
+                    f"landlock cannot hide {str(path)!r} in a workspace that holds it;"
+                    " open a smaller workspace, or install bubblewrap"
+                )
+        async with confined.scratch() as own, cgroup(policy.limits) as group:
+            given = confined.options(
+                read=("/", *confined.real(policy.readable), *confined.runtime()),
+                write=(*writable, own),
+                hide=hidden,
+                internet=("yes",) if policy.network else (),
+                more_processes=(str(policy.limits.processes),),
+                need_landlock=(str(ABI),),
+            )
+            words = [*confined.launcher(), *given, *confined.limit_options(policy.limits), "--"]
+            told = notes(self.name, group)
+            yield Confined(
+                self.name,
+                lambda _cwd, _detached: words,
+                str(own),
+                group,
+                told,
+                policy.protected,
+                policy.absent,
+            )

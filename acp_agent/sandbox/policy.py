@@ -1,0 +1,90 @@
+"""From settings and workspace to what commands may touch.
+
+`workspace-write`: the whole disk can be read but what is hidden, the workspace can be written but
+what is protected. `read-only`: only temporary files can be written. `off`: no sandbox.
+
+In a repository `.git/hooks` and `.git/config` are protected, because the user's own git would run
+what they name; the rest of `.git` can be written, so that `git commit` works in the sandbox, with
+the hooks of the repository inside it too. Bind mounts pin `.git` itself: it cannot be renamed and
+made anew. Submodules and linked worktrees are read-only: commits there run outside, if the user
+lets them. What no policy stops: a new repository inside the workspace, which the user then enters;
+and, until the command ends, a `.git/commondir`, which leads git elsewhere for its settings.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+from acp_agent import paths
+from acp_agent.sandbox.base import Limits, Policy
+
+Mode = Literal["workspace-write", "read-only", "off"]
+
+# For commands: builds are larger than what a model calculates.
+COMMANDS = Limits(memory=8192, processes=1024, cpus=float(os.cpu_count() or 2), scratch=4096)
+
+# Below the home directory: keys, passwords, browsers' cookies, sockets of container engines.
+_SECRETS = """
+.ssh .gnupg .aws .azure .oci .kube .docker .netrc _netrc .authinfo .authinfo.gpg .pgpass .my.cnf
+.pypirc .npmrc .git-credentials .vault-token .boto .s3cfg .terraform.d .cargo/credentials
+.cargo/credentials.toml .gem/credentials .password-store .local/share/password-store
+.local/share/keyrings .local/share/kwalletd .local/share/gopass .electrum .bitcoin .ethereum
+.config/gcloud .config/gh .config/hub .config/glab-cli .config/git/credentials .config/op
+.config/containers .config/helm .config/doctl .config/rclone .config/sops .config/age
+.config/Bitwarden .config/Bitwarden\\ CLI .config/keepassxc .config/gopass
+.mozilla .thunderbird .config/google-chrome .config/chromium .config/BraveSoftware
+.config/microsoft-edge .config/vivaldi .config/opera .cache/mozilla .cache/google-chrome
+.cache/chromium .var/app snap/firefox snap/chromium
+.colima .lima .rd .orbstack .local/share/containers .bash_history .zsh_history .python_history
+""".replace("\\ ", "\0").split()
+# In `.git`: what names programs to run, or leads to another place that does.
+_PROTECTED = ("hooks", "config", "modules", "worktrees")
+_ABSENT = ("commondir", "config.worktree")
+_ENGINES = ("/var/lib/docker", "/var/lib/containerd", "/var/lib/containers", "/var/lib/lxd")
+
+
+def policy_for(
+    mode: Mode, roots: Sequence[Path], *, network: bool = False, limits: Limits = COMMANDS
+) -> Policy:
+    """Return what commands in a workspace of these directories may touch."""
+    writable = _distinct(roots) if mode == "workspace-write" else ()
+    repositories = [root / ".git" for root in writable if _is_repository(root / ".git")]
+    return Policy(
+        writable=(*writable, *repositories),
+        readable=_distinct(roots),
+        protected=tuple(path for root in writable for path in protected(root)),
+        hidden=hidden(Path.home()),
+        absent=tuple(git / name for git in repositories for name in _ABSENT),
+        network=network,
+        limits=limits,
+    )
+
+
+def hidden(home: Path) -> tuple[Path, ...]:
+    """Return what no command needs to see: secrets, container engines, this program's own state."""
+    secrets = (home / name.replace("\0", " ") for name in _SECRETS)
+    return (*secrets, *paths.private_paths(), *map(Path, _ENGINES))
+
+
+def protected(root: Path) -> tuple[Path, ...]:
+    """Return what must not be written in a writable directory, as far as it is there."""
+    git = root / ".git"
+    places = [git, paths.config_file().parent]
+    if _is_repository(git):
+        with suppress(OSError):  # what is not there cannot be protected
+            (git / "hooks").mkdir(exist_ok=True)
+        places[0:1] = [git / name for name in (*_PROTECTED, *_ABSENT)]
+    return tuple(path for path in places if path.is_relative_to(root) and path.exists())
+
+
+def _is_repository(git: Path) -> bool:
+    # A command may have made a link, so as to have its target writable the next time.
+    return git.is_dir() and not git.is_symlink()
+
+
+def _distinct(roots: Sequence[Path]) -> tuple[Path, ...]:
+    return tuple(dict.fromkeys(Path(os.path.realpath(root)) for root in roots))

@@ -1,0 +1,62 @@
+"""What `doctor` says of sandboxes: which one works here, found out by running each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from acp_agent.config import Settings
+from acp_agent.errors import ToolFailed
+from acp_agent.sandbox.base import Policy, Sandboxes
+from acp_agent.sandbox.choose import FOR_COMMANDS, FOR_PYTHON, Chooser, ConfinedSandboxes
+
+ADVICE = "install Docker, or the package `bubblewrap`; docs/confinement.md says what each gives"
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxFinding:
+    """What was found about the sandbox of one use; `works` with `notes` on what is missing."""
+
+    part: str
+    works: bool
+    text: str
+    notes: tuple[str, ...] = ()
+    advice: str = ""
+
+
+async def sandbox_findings(
+    settings: Settings, chooser: Chooser | None = None
+) -> tuple[SandboxFinding, SandboxFinding]:
+    """Look at the sandboxes of `python` and of commands."""
+    chosen = chooser or Chooser(settings.sandbox)
+    python = await _finding(chosen, "python sandbox", FOR_PYTHON, settings.sandbox == "off")
+    off = "off" in (settings.sandbox, settings.shell_sandbox)
+    shell = await _finding(chosen, "shell sandbox", FOR_COMMANDS, off)
+    return python, shell
+
+
+async def _finding(
+    chooser: Chooser, part: str, names: tuple[str, ...], off: bool
+) -> SandboxFinding:
+    if off:
+        return SandboxFinding(part, False, "off by the settings: all runs with your rights")
+    python = names == FOR_PYTHON
+    try:
+        found = await (chooser.for_python() if python else chooser.for_commands())
+    except ToolFailed as error:
+        return SandboxFinding(part, False, str(error), advice=ADVICE)
+    if found is None:
+        tried = [f"{name}: {await chooser.trouble(name)}" for name in names]
+        return SandboxFinding(part, False, f"none works ({'; '.join(tried)})", advice=ADVICE)
+    better = [
+        f"no {name}: {await chooser.trouble(name)}" for name in names[: names.index(found.name)]
+    ]
+    return SandboxFinding(part, True, found.name, (*better, *await _notes(found)))
+
+
+async def _notes(found: Sandboxes) -> tuple[str, ...]:
+    """Return what a sandbox without containers does not enforce here."""
+    if found.name == "docker":
+        return ()
+    async with cast("ConfinedSandboxes", found).open(Policy()) as confined:
+        return confined.notes
