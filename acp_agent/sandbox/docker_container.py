@@ -7,7 +7,7 @@ container is thrown away for a new one.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -126,7 +126,9 @@ class Container:
             self._sessions.add(session)
         return Program(self, self._engine, exec_id, session, stream)
 
-    async def _exec(self, argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> tuple[str, Any]:
+    async def _exec(
+        self, argv: Sequence[str], cwd: Path, env: Mapping[str, str]
+    ) -> tuple[str, Any]:
         def start(client: Any) -> tuple[str, Any]:
             made = client.api.exec_create(
                 self._id,
@@ -193,9 +195,10 @@ class Program:
 
     async def wait(self) -> int:
         pause, longest = _POLL_SECONDS
-        inspect: Callable[[Any], dict[str, Any]] = lambda client: client.api.exec_inspect(  # noqa
-            self._exec_id
-        )
+
+        def inspect(client: Any) -> dict[str, Any]:
+            return client.api.exec_inspect(self._exec_id)
+
         while True:
             try:
                 state = await self._engine.do("ask about a program", inspect)

@@ -57,7 +57,7 @@ class Engine:
 
 @asynccontextmanager
 async def connect(environ: Mapping[str, str]) -> AsyncGenerator[Engine]:
-    """Connect to the engine that `environ` names, or to one that listens here. Raises ToolFailed."""
+    """Connect to the engine of `environ`, or to one that listens here. Raises ToolFailed."""
     address = _address(environ)
     try:
         client = await anyio.to_thread.run_sync(_client, dict(environ) | {"DOCKER_HOST": address})
@@ -104,9 +104,12 @@ def _status(error: Exception) -> int | None:
     return getattr(error, "status_code", None)
 
 
-def _reason(error: Exception) -> str:
-    """Return what went wrong, on one line without the address of the request."""
+def _reason(error: BaseException) -> str:
+    """Return what went wrong, on one line; what the system said first, if it did."""
     text = str(getattr(error, "explanation", None) or error)
-    if isinstance(error.__context__, OSError) and error.__context__.strerror:
-        text = error.__context__.strerror
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror and "Errno" not in cause.strerror:
+            text = cause.strerror
+        cause = cause.__cause__ or cause.__context__
     return " ".join(text.split())[:300]

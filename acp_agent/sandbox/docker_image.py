@@ -31,9 +31,11 @@ async def ready_image(engine: Engine, wanted: str) -> str:
     """
     if wanted and not names_dockerfile(wanted):
         if not await _has(engine, wanted):
-            await _obtain(engine, wanted, lambda client: client.api.pull(
-                *_name_and_tag(wanted), stream=True, decode=True
-            ))
+            await _obtain(
+                engine,
+                wanted,
+                lambda client: client.api.pull(*_name_and_tag(wanted), stream=True, decode=True),
+            )
         return wanted
     file = user_path(wanted) if wanted else DOCKERFILE
     try:
@@ -48,9 +50,11 @@ async def ready_image(engine: Engine, wanted: str) -> str:
             if wanted
             else {"fileobj": io.BytesIO(words)}
         )
-        await _obtain(engine, tag, lambda client: client.api.build(
-            **source, tag=tag, rm=True, forcerm=True, decode=True
-        ))
+        await _obtain(
+            engine,
+            tag,
+            lambda client: client.api.build(**source, tag=tag, rm=True, forcerm=True, decode=True),
+        )
     return tag
 
 
@@ -82,7 +86,9 @@ async def _obtain(
     trouble = f"it is not there after {BUILD_SECONDS:g} s"
     try:
         with anyio.move_on_after(BUILD_SECONDS):
-            trouble = await engine.do(f"get the image {image!r}", follow)
+            trouble = await engine.do("get it", follow)
+    except ToolFailed as error:
+        trouble = str(error)
     finally:
         abandoned.set()
     if trouble or not await _has(engine, image):
