@@ -202,7 +202,7 @@ class Program:
         while True:
             try:
                 state = await self._engine.do("ask about a program", inspect)
-            except Gone:
+            except ToolFailed:  # The container is gone, and whatever ran in it.
                 return -9
             if not state["Running"] and state["ExitCode"] is not None:
                 code: int = state["ExitCode"]

@@ -27,8 +27,9 @@ from typing import Any
 
 CHUNK = 3000
 MAX_FIGURES = 8
-MAX_FIGURE = 1_000_000
+MAX_FIGURE = 700_000
 CELL = "<cell"
+KERNEL = "<kernel>"  # the name that this file is compiled by
 
 
 class Kernel:
@@ -78,6 +79,8 @@ class Kernel:
             failed = not _is_plain_exit(error)
             if failed:
                 _print_error(error)
+            with suppress(BaseException):
+                _close_figures()
             if isinstance(error, KeyboardInterrupt):
                 _kill(_descendants(self._pid) - before)
         signal.signal(signal.SIGINT, self._interrupted)
@@ -121,7 +124,7 @@ class Kernel:
                 sys.stdout.write("[a figure is too large to show]\n")
                 continue
             self._send_figure(base64.b64encode(file.getvalue()).decode())
-        plot.close("all")
+        _close_figures()
 
     def _send_figure(self, data: str) -> None:
         _flush()
@@ -147,7 +150,7 @@ def _parsed(code: str, name: str) -> ast.Module:
             bare = line.lstrip()
             indent = line[: len(line) - len(bare)]
             if bare.startswith("!"):
-                line = f"{indent}__import__('os').system({bare[1:]!r})"
+                line = f"{indent}__import__('os').system({bare[1:]!r}) or None"
             elif bare.startswith("%matplotlib"):
                 line = indent + "pass"
             lines.append(line)
@@ -166,18 +169,26 @@ def _display(*values: Any) -> None:
         sys.stdout.write(f"{value!r}\n")
 
 
+def _close_figures() -> None:
+    plot = sys.modules.get("matplotlib.pyplot")
+    if plot is not None:
+        plot.close("all")
+
+
 def _is_plain_exit(error: BaseException) -> bool:
     return isinstance(error, SystemExit) and error.code in (None, 0)
 
 
 def _print_error(error: BaseException) -> None:
-    """Print the traceback once, from the first line of a cell on."""
+    """Print the traceback once, without what is ours in it."""
     trace = error.__traceback__
-    while trace is not None and not trace.tb_frame.f_code.co_filename.startswith(CELL):
+    while trace is not None and trace.tb_frame.f_code.co_filename == KERNEL:
         trace = trace.tb_next
     try:
-        traceback.print_exception(type(error), error, trace)
-    except BaseException as worse:  # An error whose text is an error.
+        told = traceback.TracebackException(type(error), error, trace)
+        told.stack[:] = [frame for frame in told.stack if frame.filename != KERNEL]
+        sys.stderr.write("".join(told.format()))
+    except BaseException as worse:  # An error whose text is an error, or no stderr.
         os.write(2, f"{type(error).__name__}, then {type(worse).__name__}\n".encode())
 
 
