@@ -111,7 +111,7 @@ class Container:
             except Gone:
                 # Something killed it, perhaps for want of memory.
                 await self._renew()
-                exec_id, holder = await self._exec(argv, cwd, env)
+                exec_id, holder = await self._again(argv, cwd, env)
             stream = Stream(holder)
             try:
                 session, rest = await _first_line(stream)
@@ -125,6 +125,14 @@ class Container:
                 raise
             self._sessions.add(session)
         return Program(self, self._engine, exec_id, session, stream)
+
+    async def _again(
+        self, argv: Sequence[str], cwd: Path, env: Mapping[str, str]
+    ) -> tuple[str, Any]:
+        try:
+            return await self._exec(argv, cwd, env)
+        except Gone:
+            raise ToolFailed("the container ends at once; its image must have sh and cat") from None
 
     async def _exec(
         self, argv: Sequence[str], cwd: Path, env: Mapping[str, str]

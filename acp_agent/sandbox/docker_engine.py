@@ -6,6 +6,7 @@ The time limit of the package bounds a single answer of the engine; it bounds no
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -74,6 +75,11 @@ async def connect(environ: Mapping[str, str]) -> AsyncGenerator[Engine]:
 
 def _client(environ: dict[str, str]) -> Any:
     docker = _package()
+    path = environ["DOCKER_HOST"].removeprefix("unix://")
+    if path.startswith("/"):
+        # The package would leave its socket open if this failed.
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(path)
     client = docker.from_env(environment=environ, timeout=PROBE_SECONDS)
     client.api.timeout = ANSWER_SECONDS
     return client

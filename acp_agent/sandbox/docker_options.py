@@ -64,10 +64,12 @@ def user(policy: Policy) -> str:
 
 
 def _scratch(policy: Policy) -> Iterator[tuple[str, str]]:
+    # Some engines give the directory the mode that it has in the image, so it must be ours.
+    uid, gid = user(policy).split(":")
     size = max(policy.limits.scratch // len(SCRATCH), 1)
     for path in SCRATCH:
         if path not in (*policy.writable, *policy.readable):
-            yield str(path), f"size={size}m,mode=1777,exec,nosuid,nodev"
+            yield str(path), f"size={size}m,mode=1777,uid={uid},gid={gid},exec,nosuid,nodev"
 
 
 def _mounts(policy: Policy) -> Iterator[dict[str, Any]]:

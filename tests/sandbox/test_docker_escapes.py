@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import anyio
 import pytest
 
 if TYPE_CHECKING:
@@ -96,7 +96,8 @@ async def test_what_is_hidden_is_empty(open_box: OpenBox, workspace: Path) -> No
         code = "import os; print(os.listdir('keys'), open('.env').read())"
         assert await box.python(code) == "[] \n"
         await refused(box, "open('keys/new', 'w')")
-        await refused(box, "open('.env', 'w').write('x')")
+        await box.python("open('.env', 'w').write('x')")
+    assert (workspace / ".env").read_text() == "secret"
 
 
 async def test_keys_in_a_home_are_not_there(box: Box) -> None:
@@ -106,7 +107,7 @@ async def test_keys_in_a_home_are_not_there(box: Box) -> None:
 
 async def test_other_processes_are_not_seen(box: Box) -> None:
     secret = "TOP_SECRET_OF_THE_HOST"
-    with subprocess.Popen(["sleep", "600"], env={**os.environ, secret: "1"}) as other:
+    async with await anyio.open_process(["sleep", "600"], env={**os.environ, secret: "1"}) as other:
         code = (
             "import glob\nfor path in glob.glob('/proc/[0-9]*/environ'):\n"
             "  try: print(open(path).read())\n  except OSError: pass"
@@ -126,13 +127,12 @@ async def test_no_signal_reaches_the_host(box: Box) -> None:
 
 
 async def test_no_process_of_the_host_is_traced(box: Box) -> None:
-    attach = "16"
+    attach = 16
     code = (
         "import ctypes; libc = ctypes.CDLL(None, use_errno=True)\n"
-        f"for pid in (1, {os.getpid()}):\n"
-        f"  print(libc.ptrace({attach}, pid, 0, 0), ctypes.get_errno())"
+        f"print(libc.ptrace({attach}, {os.getpid()}, 0, 0))"
     )
-    assert [line.split()[0] for line in (await box.python(code)).splitlines()] == ["-1", "-1"]
+    assert await box.python(code) == "-1\n"
 
 
 @pytest.fixture

@@ -16,7 +16,10 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_memory_is_limited_and_the_hog_alone_is_killed(box: Box) -> None:
-    hog = "held = []\nwhile True:\n  held.append(bytearray(8 << 20))\n  print(len(held) * 8, flush=True)"
+    hog = (
+        "held = []\nwhile True:\n"
+        "  held.append(bytearray(8 << 20))\n  print(len(held) * 8, flush=True)"
+    )
     written, status = await box.run("python3", "-c", hog)
     assert status == -9
     assert 150 < int(written.split()[-1]) <= 256
