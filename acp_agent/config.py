@@ -39,6 +39,8 @@ class Settings(NamedTuple):
     keepalive: float = 60.0
     idle_unload: float = 600.0
     command_timeout: float = 120.0
+    python_timeout: float = 120.0
+    sandbox_image: str = ""
     fm_backend: str = ""
     fm_max_tokens: int = 200
     fm_temperature: float = 0.15
@@ -124,6 +126,8 @@ SOURCES: dict[str, Source] = {
     "keepalive": Source(("GPT_OSS_KEEPALIVE_SECS",), *_at_least(0)),
     "idle_unload": Source(("GPT_OSS_IDLE_UNLOAD_SECS",), *_at_least(0)),
     "command_timeout": Source(("ACP_AGENT_COMMAND_TIMEOUT",), *_at_least(1)),
+    "python_timeout": Source(("ACP_AGENT_PYTHON_TIMEOUT",), *_at_least(1)),
+    "sandbox_image": Source(("ACP_AGENT_SANDBOX_IMAGE",)),
     "fm_backend": Source(("ACP_AGENT_FM_BACKEND",)),
     "fm_max_tokens": Source(("ACP_AGENT_FM_MAX_TOKENS",), *_at_least(1)),
     "fm_temperature": Source(("ACP_AGENT_FM_TEMPERATURE",), *_at_least(0)),

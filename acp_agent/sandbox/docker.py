@@ -17,7 +17,7 @@ import anyio
 from acp_agent.errors import ToolFailed
 from acp_agent.sandbox import owner
 from acp_agent.sandbox.base import Limits, Policy
-from acp_agent.sandbox.docker_container import Container
+from acp_agent.sandbox.docker_container import Container, remove_container
 from acp_agent.sandbox.docker_engine import connect
 from acp_agent.sandbox.docker_image import BUILD_SECONDS, ready_image
 from acp_agent.sandbox.docker_options import container_options
@@ -73,16 +73,10 @@ class DockerSandboxes:
             async with connect(self._environ) as engine:
                 for found in await engine.do("list containers", _ours):
                     if owner.is_orphan(found["Labels"]):
-                        name: str = found["Id"]
-                        with suppress(ToolFailed):
-                            await engine.do("remove a container", lambda c, n=name: _remove(c, n))
-                            removed += 1
+                        await remove_container(engine, found["Id"])
+                        removed += 1
         return removed
 
 
 def _ours(client: Any) -> list[dict[str, Any]]:
     return client.api.containers(all=True, filters={"label": owner.LABEL})
-
-
-def _remove(client: Any, name: str) -> None:
-    client.api.remove_container(name, force=True, v=True)

@@ -70,15 +70,16 @@ class Container:
 
     async def close(self) -> None:
         """Remove the container with all that runs in it; never fails, never takes long."""
-        if self._held is not None:
-            self._held.close()
         name, self._id = self._id, ""
+        held, self._held = self._held, None
         self._sessions.clear()
-        with anyio.move_on_after(CLEAN_UP_SECONDS, shield=True), suppress(ToolFailed):
-            await self._engine.do(
-                "remove a container",
-                lambda client: client.api.remove_container(name, force=True, v=True),
-            )
+        if not name:
+            return
+        with anyio.move_on_after(CLEAN_UP_SECONDS, shield=True):
+            await remove_container(self._engine, name)
+        # Earlier, the end of its input would make the engine remove it at the same time.
+        if held is not None:
+            held.close()
 
     @asynccontextmanager
     async def start(
@@ -176,6 +177,25 @@ class Container:
             made.remove(force=True)
             raise
         return made.id, holder
+
+
+async def remove_container(engine: Engine, name: str) -> None:
+    """Remove a container and wait until it is gone; never fails."""
+    with suppress(ToolFailed):
+        await engine.do("remove a container", lambda c: _remove(c, name))
+    pause, longest = _POLL_SECONDS
+    with suppress(ToolFailed):
+        while await engine.do("list containers", lambda c: c.api.containers(**_only(name))):
+            await anyio.sleep(pause)  # it is being removed already
+            pause = min(2 * pause, longest)
+
+
+def _remove(client: Any, name: str) -> None:
+    client.api.remove_container(name, force=True, v=True)
+
+
+def _only(name: str) -> dict[str, Any]:
+    return {"all": True, "filters": {"id": name}}
 
 
 class Program:

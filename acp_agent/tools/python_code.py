@@ -18,7 +18,7 @@ def code_of(body: str) -> str:
     if body.lstrip().startswith("{"):
         try:
             value: object = json.loads(body, strict=False)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
         if isinstance(value, dict):
             code = _text_of(cast("dict[str, object]", value)) or body

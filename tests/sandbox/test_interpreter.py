@@ -79,9 +79,11 @@ class Notebook:
             await seen.wait()
             await self.interpreter.interrupt()
 
+        ended = ("", False)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(interrupt)
-            return await self._ended(code, take, written)
+            ended = await self._ended(code, take, written)
+        return ended
 
     async def _ended(
         self, code: str, take: Callable[[Piece], None], written: list[bytes]

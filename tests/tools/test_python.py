@@ -3,8 +3,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import pytest
 from acp_agent.errors import ToolFailed
 from acp_agent.events import Event, Image, Text, ToolCallUpdated, ToolOutput
 from acp_agent.sandbox.bare import open_bare
-from acp_agent.sandbox.base import Policy, Sandbox
+from acp_agent.sandbox.base import Policy, Running, Sandbox
 from acp_agent.tools.base import Permission, Prepared, ToolResult
 from acp_agent.tools.python import PythonRules, PythonTool, python_spec
 from acp_agent.tools.python_code import code_of
@@ -22,7 +22,20 @@ from acp_agent.tools.python_result import NO_OUTPUT, TIMED_OUT
 from acp_agent.tools.raw_body import RawBody
 from acp_agent.tools.workspace import Workspace
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("patient")]
+pytestmark = pytest.mark.anyio
+
+
+@dataclass
+class WithPath:
+    """A sandbox that brings a PATH, as all do."""
+
+    inner: Sandbox
+    name: str = "test"
+
+    def start(
+        self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]
+    ) -> AbstractAsyncContextManager[Running]:
+        return self.inner.start(argv, cwd=cwd, env={"PATH": os.environ["PATH"], **env})
 
 
 @dataclass
@@ -40,23 +53,11 @@ class Sandboxing:
             raise ToolFailed(self.fails)
         self.policies.append(policy)
         async with open_bare(policy) as bare:
-            yield _WithPath(bare)
+            yield WithPath(bare)
         self.closed += 1
 
     async def find_trouble(self) -> str:
         return self.trouble
-
-
-class _WithPath:
-    """A sandbox brings an environment of its own."""
-
-    name = "test"
-
-    def __init__(self, inner: Sandbox) -> None:
-        self._inner = inner
-
-    def start(self, argv, *, cwd, env):  # noqa: ANN001 # pyright: ignore
-        return self._inner.start(argv, cwd=cwd, env={"PATH": os.environ["PATH"], **env})  # pyright: ignore
 
 
 @dataclass
@@ -106,7 +107,7 @@ MakeBench = Callable[..., Bench]
 
 
 @pytest.fixture
-async def make_bench(tmp_path: Path) -> AsyncIterator[MakeBench]:
+async def make_bench(tmp_path: Path, patient: None) -> AsyncIterator[MakeBench]:
     made: list[Bench] = []
 
     def make(*, sandbox: bool = True, trouble: str = "", **rules: object) -> Bench:
