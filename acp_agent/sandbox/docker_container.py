@@ -19,6 +19,8 @@ from acp_agent.sandbox.docker_engine import Engine, Gone
 from acp_agent.sandbox.docker_stream import Stream
 
 CLEAN_UP_SECONDS = 10.0
+SWEEP_SECONDS = 5.0
+_ENDED = "the container has ended; its image must have sh and cat"
 _POLL_SECONDS = (0.02, 0.2)
 
 # The program says where it is before it begins, and waits until it is listened to.
@@ -117,6 +119,7 @@ class Container:
             try:
                 session, rest = await _first_line(stream)
                 if not session.isdecimal():
+                    await self._check()
                     reason = (session + rest.decode(errors="replace"))[:300].strip()
                     raise ToolFailed(f"cannot run {argv[0]!r} in the sandbox: {reason}")
                 stream.push_back(rest)
@@ -133,7 +136,17 @@ class Container:
         try:
             return await self._exec(argv, cwd, env)
         except Gone:
-            raise ToolFailed("the container ends at once; its image must have sh and cat") from None
+            raise ToolFailed(_ENDED) from None
+
+    async def _check(self) -> None:
+        """Raise ToolFailed if the container has ended."""
+        name = self._id
+        running = await self._engine.do(
+            "ask about a container",
+            lambda client: client.api.containers(filters={"id": name, "status": "running"}),
+        )
+        if not running:
+            raise ToolFailed(_ENDED)
 
     async def _exec(
         self, argv: Sequence[str], cwd: Path, env: Mapping[str, str]
@@ -156,7 +169,7 @@ class Container:
             self._sessions.discard(program.session)
             if not self._id:
                 return
-            with anyio.move_on_after(CLEAN_UP_SECONDS), suppress(ToolFailed):
+            with anyio.move_on_after(SWEEP_SECONDS), suppress(ToolFailed):
                 if await self.run(_SWEEP, *self._sessions) == 0:
                     return
             with suppress(ToolFailed):
