@@ -49,6 +49,8 @@ class Settings(NamedTuple):
     sandbox: str = "auto"
     shell_sandbox: str = "workspace-write"
     shell_network: bool = False
+    python_timeout: float = 120.0
+    sandbox_image: str = ""
     fm_backend: str = ""
     fm_max_tokens: int = 200
     fm_temperature: float = 0.15
@@ -156,6 +158,8 @@ SOURCES: dict[str, Source] = {
     "sandbox": Source(("ACP_AGENT_SANDBOX",), *_one_of(*SANDBOXES)),
     "shell_sandbox": Source(("ACP_AGENT_SHELL_SANDBOX",), *_one_of(*SHELL_SANDBOXES)),
     "shell_network": Source(("ACP_AGENT_SHELL_NETWORK",)),
+    "python_timeout": Source(("ACP_AGENT_PYTHON_TIMEOUT",), *_at_least(1)),
+    "sandbox_image": Source(("ACP_AGENT_SANDBOX_IMAGE",)),
     "fm_backend": Source(("ACP_AGENT_FM_BACKEND",)),
     "fm_max_tokens": Source(("ACP_AGENT_FM_MAX_TOKENS",), *_at_least(1)),
     "fm_temperature": Source(("ACP_AGENT_FM_TEMPERATURE",), *_at_least(0)),
