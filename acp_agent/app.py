@@ -45,6 +45,7 @@ async def serve(settings: Settings, opened: Opened, variables: Mapping[str, str]
         warm_up = partial(voices.warm_up, models(settings)[0].choice.value)
         async with anyio.create_task_group() as servers:
             toolkit = Toolkit(settings, variables, servers.start_soon)
+            servers.start_soon(toolkit.reap)
             factory = partial(open_session, settings, voices, fm, toolkit)
             await serve_connection(opened, factory, warm_up)
             servers.cancel_scope.cancel()

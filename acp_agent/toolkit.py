@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from acp_agent.agent.rewriting import NewRewriter, Unchanged
 from acp_agent.config import Settings, selects_provider
@@ -15,10 +16,20 @@ from acp_agent.harmony.vocab import load_vocabulary
 from acp_agent.offer import offers_browser
 from acp_agent.ports import Editor
 from acp_agent.protocol.sessions import OpenSession
+from acp_agent.sandbox.base import Sandboxes
+from acp_agent.sandbox.choose import Chooser
+from acp_agent.sandbox.commands import CommandSandbox
+from acp_agent.sandbox.for_python import PythonSandbox
+from acp_agent.sandbox.policy import Mode, hidden
 from acp_agent.tools.base import Tool, Toolbox
+from acp_agent.tools.environment import own_environment
 
 if TYPE_CHECKING:
     from acp_agent.tools.browser.make import Browsing
+    from acp_agent.tools.python import PythonTool
+    from acp_agent.tools.workspace import Workspace
+
+DOCKER_SOCKET = Path("/var/run/docker.sock")
 
 Spawn = Callable[[Callable[[], Coroutine[Any, Any, None]]], object]
 
@@ -30,6 +41,7 @@ class Toolkit:
         self._settings = settings
         self._variables = variables
         self._spawn = spawn
+        self._sandboxes = Chooser(settings.sandbox, self._docker)
 
     def tools(self, opened: OpenSession, editor: Editor) -> tuple[Toolbox, NewRewriter]:
         """Return the session's tools, and what rewrites the answers for its editor."""
@@ -38,15 +50,58 @@ class Toolkit:
         from acp_agent.tools.workspace import Workspace
 
         workspace = Workspace(opened.roots[0], opened.roots[1:], editor)
-        browsing = self._browsing()
+        settings, browsing = self._settings, self._browsing()
+        python = self._python(workspace, opened)
         tools = make_tools(
             workspace,
             editor,
-            command_timeout=self._settings.command_timeout,
-            more=(*(browsing.tools if browsing else ()), *_panes(editor)),
+            command_timeout=settings.command_timeout,
+            commands=CommandSandbox(
+                self._sandboxes,
+                workspace.roots,
+                mode=cast("Mode", settings.shell_sandbox),
+                network=settings.shell_network,
+            ),
+            more=(*python, *(browsing.tools if browsing else ()), *_panes(editor)),
+            closers=[tool.close for tool in python],
         )
         rewrite: NewRewriter = browsing.citations if browsing else Unchanged
         return self._with_servers(opened, tools), rewrite
+
+    async def reap(self) -> None:
+        """Remove what agents that were killed have left in Docker."""
+        if self._settings.sandbox not in ("auto", "docker"):
+            return
+        if self._variables.get("DOCKER_HOST") or DOCKER_SOCKET.exists():
+            from acp_agent.sandbox.docker import DockerSandboxes
+
+            await DockerSandboxes(environ=self._variables).reap()
+
+    def _docker(self) -> Sandboxes:
+        from acp_agent.sandbox.docker import DockerSandboxes
+
+        return DockerSandboxes(self._settings.sandbox_image, self._variables)
+
+    def _python(self, workspace: Workspace, opened: OpenSession) -> tuple[PythonTool, ...]:
+        if self._settings.demo:
+            return ()  # nano has not learnt it
+        from acp_agent.tools.python import PythonRules, PythonTool
+
+        rules = PythonRules(
+            timeout=self._settings.python_timeout,
+            writable=lambda: opened.options["approvals"] in ("auto-edit", "full"),
+            hidden=hidden(Path.home()),
+        )
+        sandbox = PythonSandbox(self._sandboxes)
+        return (
+            PythonTool(
+                workspace,
+                sandbox.open,
+                trouble=sandbox.trouble,
+                rules=rules,
+                environ=own_environment(self._variables),
+            ),
+        )
 
     def _browsing(self) -> Browsing | None:
         settings = self._settings

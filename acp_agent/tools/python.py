@@ -112,7 +112,9 @@ class PythonTool:
             run=run,
             raw_input={"code": code},
             content=shown,
-            permission=Permission(self.name, place.scope) if place.scope else None,
+            permission=Permission(self.name, place.scope, beyond=bool(place.warning))
+            if place.scope
+            else None,
         )
 
     async def close(self) -> None:

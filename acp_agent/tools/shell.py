@@ -23,6 +23,7 @@ from acp_agent.tools.apply_patch import prepare_patch
 from acp_agent.tools.base import Permission, Prepared, ToolResult
 from acp_agent.tools.command_scope import scope
 from acp_agent.tools.denials import HINT, denial, put_back
+from acp_agent.tools.environment import own_environment
 from acp_agent.tools.live import Ended, run_live
 from acp_agent.tools.output import capped
 from acp_agent.tools.patch_in_shell import patch_in, unwrapped
@@ -36,17 +37,6 @@ TERMINAL_LIMIT = 100_000
 # A pager would wait for keys, and colours cost tokens.
 PLAIN = {"TERM": "dumb", "PAGER": "cat", "GIT_PAGER": "cat", "NO_COLOR": "1"}
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-# Keys that only this program needs; OPENAI_API_KEY is the user's for other things too.
-_SECRETS = frozenset(
-    {
-        "GPT_OSS_API_KEY",
-        "OLLAMA_API_KEY",
-        "LM_API_TOKEN",
-        "LLAMACPP_API_KEY",
-        "VLLM_API_KEY",
-        "APFEL_TOKEN",
-    }
-)
 _SHELLS = ("/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash", "/opt/homebrew/bin/bash")
 
 
@@ -119,7 +109,7 @@ class Shell:
             raw_input=raw_input,
             # The user is asked about what runs, so all of it is shown.
             content=() if short == command else (Text(_fenced(command)),),
-            permission=Permission(self.name, self._scope(command, cwd), beyond),
+            permission=Permission(self.name, self._scope(command, cwd), beyond=beyond),
         )
 
     async def _place(self, *, outside: bool) -> tuple[Confined | None, bool]:
@@ -147,8 +137,7 @@ class Shell:
         return f"{scope(command)} (in {cwd})"
 
     def _environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in self._environ.items() if name not in _SECRETS}
-        return kept | PLAIN
+        return own_environment(self._environ) | PLAIN
 
     async def _run(
         self,

@@ -9,6 +9,7 @@ from acp_agent.conversation import ToolSpec
 from acp_agent.errors import ToolFailed
 from acp_agent.events import ToolKind
 from acp_agent.ports import Editor
+from acp_agent.sandbox.commands import CommandSandbox
 from acp_agent.tools.apply_patch import ApplyPatch
 from acp_agent.tools.base import Prepared, Tool, Toolbox
 from acp_agent.tools.call_arguments import parse_arguments
@@ -71,10 +72,15 @@ def make_tools(
     editor: Editor | None,
     *,
     command_timeout: float,
+    commands: CommandSandbox | None = None,
     more: Sequence[Tool] = (),
     closers: Sequence[Callable[[], Awaitable[None]]] = (),
 ) -> Toolbox:
-    """Return the tools of every session, and `more`; commands may run `command_timeout` seconds."""
+    """Return the tools of every session, and `more`.
+
+    Commands may run `command_timeout` seconds, in the sandbox `commands`.
+    """
+    shell = Shell(workspace, editor, timeout=command_timeout, sandbox=commands)
     return Tools(
         (
             ReadFile(workspace),
@@ -82,11 +88,11 @@ def make_tools(
             SearchFiles(workspace),
             ApplyPatch(workspace),
             WriteFile(workspace),
-            Shell(workspace, editor, timeout=command_timeout),
+            shell,
             UpdatePlan(),
             *more,
         ),
-        closers,
+        (*closers, *((commands.close,) if commands else ())),
     )
 
 

@@ -56,9 +56,8 @@ async def examine(settings: Settings) -> list[Finding]:
         _small,
         _rubric,
         _search,
-        _sandbox,
     )
-    return [await part(settings) for part in parts]
+    return [*[await part(settings) for part in parts], *await _sandboxes(settings)]
 
 
 async def _python(settings: Settings) -> Finding:
@@ -202,8 +201,15 @@ async def _search(settings: Settings) -> Finding:
     return Finding("search", "note", "no ripgrep: files are searched by Python, more slowly")
 
 
-async def _sandbox(settings: Settings) -> Finding:
-    text = "none: commands run with your rights, so each one asks first"
-    if settings.approvals == "full":
-        return Finding("sandbox", "note", "none, and approvals are `full`: commands run unasked")
-    return Finding("sandbox", "note", text)
+async def _sandboxes(settings: Settings) -> list[Finding]:
+    from acp_agent.sandbox.report import sandbox_findings
+
+    return [
+        Finding(
+            found.part,
+            "works" if found.works else "note",
+            "; ".join((found.text, *found.notes)),
+            found.advice,
+        )
+        for found in await sandbox_findings(settings)
+    ]

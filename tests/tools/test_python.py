@@ -212,7 +212,7 @@ async def test_without_a_sandbox_each_call_asks_and_says_so(
     bench = make_bench(sandbox=sandbox, trouble=trouble)
     prepared = await bench.prepare("import os\nos.environ['MINE']")
     assert prepared.title == "without a sandbox: import os …"
-    assert prepared.permission == Permission("python", "python without a sandbox")
+    assert prepared.permission == Permission("python", "python without a sandbox", beyond=True)
     warning = f"This code runs without a sandbox, with all your rights: {reason}."
     assert prepared.content[0] == Text(warning)
     assert (await prepared.run(bench.emit)).text == "'kept'"
