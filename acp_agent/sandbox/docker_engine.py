@@ -52,7 +52,9 @@ class Engine:
                 function, self._client, abandon_on_cancel=not wait
             )
         except _errors() as error:
-            kind = Gone if _status(error) in (404, 409) else ToolFailed
+            # Of one that is just being removed it speaks as of a fault of its own.
+            gone = _status(error) in (404, 409) or "is not running" in _reason(error)
+            kind = Gone if gone else ToolFailed
             raise kind(f"docker cannot {what}: {_reason(error)}") from None
 
 
