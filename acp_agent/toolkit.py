@@ -89,7 +89,7 @@ class Toolkit:
 
         rules = PythonRules(
             timeout=self._settings.python_timeout,
-            writable=lambda: opened.options["approvals"] in ("auto-edit", "full"),
+            writable=lambda: opened.options["approvals"] == "full",
             hidden=hidden(Path.home()),
         )
         sandbox = PythonSandbox(self._sandboxes)
