@@ -52,7 +52,7 @@ class _Row(NamedTuple):
 
 
 def _table() -> list[_Row]:
-    listing = ["ps", "-A", "-o", "pid=", "-o", "ppid=", "-o", "stat=", "-o", "args="]
+    listing = ["ps", "-A", "-ww", "-o", "pid=", "-o", "ppid=", "-o", "stat=", "-o", "args="]
     ran = subprocess.run(listing, capture_output=True, check=True)
     rows: list[_Row] = []
     for line in ran.stdout.decode(errors="replace").splitlines():
