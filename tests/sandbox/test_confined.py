@@ -50,7 +50,8 @@ async def jail(request: pytest.FixtureRequest, where: Ground) -> AsyncGenerator[
         ("git commit -q --allow-empty -m one && git switch -qc b && git status -sb", "## b\n"),
         ("git commit -q --allow-empty -m one && git stash list && git gc -q && echo ok", "ok\n"),
         (
-            "printf 'all:\\n\\t@echo made > out\\n' > Makefile; env -u MAKELEVEL -u MAKEFLAGS make && cat out",
+            "printf 'all:\\n\\t@echo made > out\\n' > Makefile;"
+            " env -u MAKELEVEL -u MAKEFLAGS make && cat out",
             "made\n",
         ),
         ("f=$(mktemp) && echo kept > $f && cat $f", "kept\n"),
