@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import cache, partial
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from acp_agent.tools.browser.make import Browsing
     from acp_agent.tools.python import PythonTool
     from acp_agent.tools.workspace import Workspace
+
+logger = logging.getLogger(__name__)
 
 DOCKER_SOCKET = Path("/var/run/docker.sock")
 
@@ -75,7 +78,11 @@ class Toolkit:
         if self._variables.get("DOCKER_HOST") or DOCKER_SOCKET.exists():
             from acp_agent.sandbox.docker import DockerSandboxes
 
-            await DockerSandboxes(environ=self._variables).reap()
+            try:
+                await DockerSandboxes(environ=self._variables).reap()
+            except Exception:
+                # Whatever is wrong with Docker, an editor that wants no container goes on.
+                logger.exception("cannot look for what killed agents have left in Docker")
 
     def _docker(self) -> Sandboxes:
         from acp_agent.sandbox.docker import DockerSandboxes
