@@ -24,6 +24,7 @@ from acp_agent.tools.base import Permission, Prepared, ToolResult
 from acp_agent.tools.command_scope import scope
 from acp_agent.tools.denials import HINT, denial, put_back
 from acp_agent.tools.environment import own_environment
+from acp_agent.tools.fence import fenced
 from acp_agent.tools.live import Ended, run_live
 from acp_agent.tools.output import capped
 from acp_agent.tools.patch_in_shell import patch_in, unwrapped
@@ -108,7 +109,7 @@ class Shell:
             run=run,
             raw_input=raw_input,
             # The user is asked about what runs, so all of it is shown.
-            content=() if short == command else (Text(_fenced(command)),),
+            content=() if short == command else (Text(fenced(command, "sh")),),
             permission=Permission(self.name, self._scope(command, cwd), beyond=beyond),
         )
 
@@ -194,12 +195,6 @@ async def _in_terminal(
 def _argv(command: str) -> list[str]:
     shell = next((path for path in _SHELLS if Path(path).exists()), "/bin/sh")
     return [shell, "-c", command]
-
-
-def _fenced(command: str) -> str:
-    """Return `command` as a block of Markdown that it cannot close itself."""
-    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", command)), default=0))
-    return f"{fence}sh\n{command}\n{fence}"
 
 
 def _result(ended: Ended, timeout: float, remarks: Sequence[str] = ()) -> ToolResult:

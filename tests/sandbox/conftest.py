@@ -1,11 +1,11 @@
-"""A real Docker engine, and shorthand for running code in a sandbox of it."""
+"""A real Docker engine, sandboxes without one, and shorthand for running code in them."""
 
 from __future__ import annotations
 
 import os
 import shlex
 import subprocess
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,8 @@ import pytest
 
 from acp_agent.sandbox.base import Limits, Policy, Sandbox
 from acp_agent.sandbox.docker import DockerSandboxes
+from tests.sandbox import boxes
+from tests.sandbox.boxes import Ground, ground, limited
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 PATIENCE = 60
@@ -110,3 +112,28 @@ def open_box(docker_engine: DockerEngine, workspace: Path) -> OpenBox:
 async def box(open_box: OpenBox) -> AsyncIterator[Box]:
     async with open_box() as opened:
         yield opened
+
+
+WAYS = ("bubblewrap", "landlock", "shell in bubblewrap", "shell in landlock")
+
+
+@pytest.fixture
+def where(home: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Ground]:
+    monkeypatch.undo()  # the real home is where the directories go
+    with ground() as made:
+        monkeypatch.setenv("HOME", str(made.home))
+        yield made
+
+
+@pytest.fixture(params=WAYS)
+async def jail(request: pytest.FixtureRequest, where: Ground) -> AsyncGenerator[boxes.Box]:
+    with anyio.fail_after(60):
+        async with boxes.box(request.param, where) as opened:
+            yield opened
+
+
+@pytest.fixture(params=("bubblewrap", "landlock"))
+async def small(request: pytest.FixtureRequest, where: Ground) -> AsyncGenerator[boxes.Box]:
+    with anyio.fail_after(60):
+        async with boxes.box(request.param, where, limited(where)) as opened:
+            yield opened
