@@ -3,6 +3,7 @@
 AgentError
 ├── RpcError            goes to the editor as a JSON-RPC error
 ├── ToolFailed          goes to the model as the tool's message; the run goes on
+├── NotReady            a tool waits for something that takes long; goes to the user
 ├── ConfigError         goes to the user, before anything runs
 ├── VocabularyError     no usable o200k_harmony vocabulary
 └── BackendError        a model could not answer
@@ -15,6 +16,8 @@ AgentError
 """
 
 from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
@@ -41,6 +44,17 @@ class RpcError(AgentError):
 
 class ToolFailed(AgentError):
     """A tool could not do its work; the text is for the model, which may try again."""
+
+
+class NotReady(AgentError):
+    """A tool needs something first that takes long, such as an image that is not built yet.
+
+    The text is shown to the user meanwhile; after `get` the call is prepared again.
+    """
+
+    def __init__(self, message: str, get: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(message)
+        self.get = get
 
 
 class ConfigError(AgentError):

@@ -17,8 +17,7 @@ from acp_agent.harmony.vocab import load_vocabulary
 from acp_agent.offer import offers_browser
 from acp_agent.ports import Editor
 from acp_agent.protocol.sessions import OpenSession
-from acp_agent.sandbox.base import Sandboxes
-from acp_agent.sandbox.choose import Chooser
+from acp_agent.sandbox.choose import Chooser, ContainerSandboxes
 from acp_agent.sandbox.commands import CommandSandbox
 from acp_agent.sandbox.for_python import PythonSandbox
 from acp_agent.sandbox.policy import Mode, hidden
@@ -84,7 +83,7 @@ class Toolkit:
                 # Whatever is wrong with Docker, an editor that wants no container goes on.
                 logger.exception("cannot look for what killed agents have left in Docker")
 
-    def _docker(self) -> Sandboxes:
+    def _docker(self) -> ContainerSandboxes:
         from acp_agent.sandbox.docker import DockerSandboxes
 
         return DockerSandboxes(self._settings.sandbox_image, self._variables)

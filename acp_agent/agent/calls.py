@@ -8,7 +8,7 @@ from collections.abc import Callable
 from acp_agent.agent.history import History
 from acp_agent.agent.permissions import Permissions, Verdict
 from acp_agent.conversation import Call
-from acp_agent.errors import ToolFailed
+from acp_agent.errors import NotReady, ToolFailed
 from acp_agent.events import Emit, Text, ToolCallStarted, ToolCallUpdated
 from acp_agent.tools.base import Prepared, Toolbox, ToolResult
 
@@ -54,7 +54,7 @@ class CallRunner:
         if call.call_id not in self._shown:
             await self.announce(call.call_id, call.recipient)
         try:
-            prepared = await self._toolbox.prepare(call.call_id, call.recipient, call.arguments)
+            prepared = await self._prepare(call)
         except ToolFailed as error:
             await self._finish(call, ToolResult(str(error), failed=True))
             return False
@@ -69,6 +69,15 @@ class CallRunner:
         for call_id in [call_id for call_id, is_open in self._shown.items() if is_open]:
             self._shown[call_id] = False
             await self._emit(ToolCallUpdated(call_id, status="failed"))
+
+    async def _prepare(self, call: Call) -> Prepared:
+        while True:
+            try:
+                return await self._toolbox.prepare(call.call_id, call.recipient, call.arguments)
+            except NotReady as missing:
+                told = (Text(str(missing)),)
+                await self._emit(ToolCallUpdated(call.call_id, content=told))
+                await missing.get()
 
     async def _perform(self, call: Call, prepared: Prepared) -> ToolResult:
         shown = ToolCallUpdated(

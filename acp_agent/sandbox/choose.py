@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from importlib import import_module
 from typing import Protocol, cast
 
@@ -31,9 +31,17 @@ class ConfinedSandboxes(Protocol):
     def open(self, policy: Policy) -> AbstractAsyncContextManager[Confined]: ...
 
 
-def _docker() -> Sandboxes:
+class ContainerSandboxes(Sandboxes, Protocol):
+    """`Sandboxes` made of an image."""
+
+    async def missing(self) -> str:
+        """Return the image that must be built or fetched first, "" if it is there."""
+        ...
+
+
+def _docker() -> ContainerSandboxes:
     # With the package `docker` it costs 70 ms that most sessions do without.
-    return cast("Sandboxes", import_module("acp_agent.sandbox.docker").DockerSandboxes())
+    return cast("ContainerSandboxes", import_module("acp_agent.sandbox.docker").DockerSandboxes())
 
 
 _CONFINED: Mapping[str, Callable[[], ConfinedSandboxes]] = {
@@ -45,7 +53,9 @@ _CONFINED: Mapping[str, Callable[[], ConfinedSandboxes]] = {
 class Chooser:
     """Chooses by the setting `sandbox`; one for all sessions, so that each is tried once."""
 
-    def __init__(self, setting: str = "auto", docker: Callable[[], Sandboxes] = _docker) -> None:
+    def __init__(
+        self, setting: str = "auto", docker: Callable[[], ContainerSandboxes] = _docker
+    ) -> None:
         """Take the setting, and how the sandboxes of Docker are made."""
         self._setting = setting
         self._docker = docker
@@ -66,6 +76,14 @@ class Chooser:
         """Return what `shell` runs in; as `for_python`, but never Docker."""
         name = await self._first(FOR_COMMANDS)
         return _CONFINED[name]() if name else None
+
+    async def missing_image(self) -> str:
+        """Return the image that the choice for `python` waits for, "" if it waits for none."""
+        if self._setting not in ("auto", "docker") or "docker" in self._troubles:
+            return ""
+        with suppress(ImportError):
+            return await self._docker().missing()
+        return ""
 
     async def trouble(self, name: str) -> str:
         """Say why the sandboxes of this name do not work here, "" if they do."""

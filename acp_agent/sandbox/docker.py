@@ -19,7 +19,7 @@ from acp_agent.sandbox import owner
 from acp_agent.sandbox.base import Limits, Policy
 from acp_agent.sandbox.docker_container import Container, remove_container
 from acp_agent.sandbox.docker_engine import connect
-from acp_agent.sandbox.docker_image import BUILD_SECONDS, ready_image
+from acp_agent.sandbox.docker_image import BUILD_SECONDS, missing_image, ready_image
 from acp_agent.sandbox.docker_options import container_options
 
 PROBE_SECONDS = 20.0
@@ -53,6 +53,13 @@ class DockerSandboxes:
         except TimeoutError:
             return f"the Docker engine runs nothing within {PROBE_SECONDS:g} s; restart it"
         return f"a program in a container ended with {code}; see the engine's log" if code else ""
+
+    async def missing(self) -> str:
+        """Return the image that `trouble` and `open` would build first, "" if it is there."""
+        with suppress(ToolFailed):  # which `trouble` explains
+            async with connect(self._environ) as engine:
+                return await missing_image(engine, self._image)
+        return ""
 
     @asynccontextmanager
     async def open(self, policy: Policy) -> AsyncGenerator[Container]:

@@ -19,6 +19,9 @@ DOCKERFILE = Path(__file__).with_name("Dockerfile")
 REPOSITORY = "acp-agent-sandbox"
 BUILD_SECONDS = 300.0
 
+# With a client of the engine, the steps of its work.
+Steps = Callable[[Any], Iterator[dict[str, Any]]]
+
 
 async def ready_image(engine: Engine, wanted: str) -> str:
     """Return the name of an image that the engine has; it is built or fetched where need be.
@@ -29,33 +32,38 @@ async def ready_image(engine: Engine, wanted: str) -> str:
         ToolFailed: There is no such image, and why; one sentence for the user.
 
     """
+    image, get = _plan(wanted)
+    if not await _has(engine, image):
+        await _obtain(engine, image, get)
+    return image
+
+
+async def missing_image(engine: Engine, wanted: str) -> str:
+    """Return the name of the image that `ready_image` would have to get, "" if it is there."""
+    image, _ = _plan(wanted)
+    return "" if await _has(engine, image) else image
+
+
+def _plan(wanted: str) -> tuple[str, Steps]:
+    """Return the image's name, and what fetches or builds it."""
     if wanted and not names_dockerfile(wanted):
-        if not await _has(engine, wanted):
-            await _obtain(
-                engine,
-                wanted,
-                lambda client: client.api.pull(*_name_and_tag(wanted), stream=True, decode=True),
-            )
-        return wanted
+        where = _name_and_tag(wanted)
+        return wanted, lambda client: client.api.pull(*where, stream=True, decode=True)
     file = user_path(wanted) if wanted else DOCKERFILE
     try:
         words = file.read_bytes()
     except OSError as error:
         raise ToolFailed(f"cannot read the Dockerfile {str(file)!r}: {error.strerror}") from None
     tag = f"{REPOSITORY}:{hashlib.sha256(words).hexdigest()[:12]}"
-    if not await _has(engine, tag):
-        # Ours copies nothing, so it is sent alone; the user's may copy what lies beside it.
-        source: dict[str, Any] = (
-            {"path": str(file.parent), "dockerfile": file.name}
-            if wanted
-            else {"fileobj": io.BytesIO(words)}
-        )
-        await _obtain(
-            engine,
-            tag,
-            lambda client: client.api.build(**source, tag=tag, rm=True, forcerm=True, decode=True),
-        )
-    return tag
+    # Ours copies nothing, so it is sent alone; the user's may copy what lies beside it.
+    source: dict[str, Any] = (
+        {"path": str(file.parent), "dockerfile": file.name}
+        if wanted
+        else {"fileobj": io.BytesIO(words)}
+    )
+    return tag, lambda client: client.api.build(
+        **source, tag=tag, rm=True, forcerm=True, decode=True
+    )
 
 
 def names_dockerfile(wanted: str) -> bool:
@@ -69,9 +77,7 @@ async def _has(engine: Engine, image: str) -> bool:
     return bool(found)
 
 
-async def _obtain(
-    engine: Engine, image: str, steps: Callable[[Any], Iterator[dict[str, Any]]]
-) -> None:
+async def _obtain(engine: Engine, image: str, steps: Steps) -> None:
     """Build or fetch an image. Raises ToolFailed."""
     abandoned = Event()
 

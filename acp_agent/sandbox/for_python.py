@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 
-from acp_agent.errors import ToolFailed
+from acp_agent.errors import NotReady, ToolFailed
 from acp_agent.sandbox.base import Policy, Sandbox
 from acp_agent.sandbox.choose import FOR_PYTHON, Chooser
 
@@ -17,7 +18,10 @@ class PythonSandbox:
         self._chooser = chooser
 
     async def trouble(self) -> str:
-        """Say why there is none, "" if there is one."""
+        """Say why there is none, "" if there is one. Raises NotReady while an image is missing."""
+        if image := await self._chooser.missing_image():
+            what = f"Getting the Docker image {image} for python's sandbox, once; it takes minutes."
+            raise NotReady(what, partial(self._chooser.trouble, "docker"))
         try:
             if await self._chooser.for_python() is not None:
                 return ""

@@ -71,7 +71,7 @@ class Tool(Protocol):
     def arguments(self) -> type[BaseModel]: ...
 
     async def prepare(self, call_id: str, arguments: BaseModel) -> Prepared:
-        """Find out what the call would do. Raises ToolFailed."""
+        """Find out what the call would do. Raises ToolFailed, NotReady."""
         ...
 
 
@@ -86,7 +86,7 @@ class Toolbox(Protocol):
         ...
 
     async def prepare(self, call_id: str, recipient: str, arguments: str) -> Prepared:
-        """Resolve the recipient, check the arguments, prepare the call. Raises ToolFailed."""
+        """Resolve the recipient, check the arguments, prepare the call. As `Tool.prepare`."""
         ...
 
     async def ready(self) -> None:

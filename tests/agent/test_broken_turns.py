@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import anyio
 import pytest
@@ -21,13 +22,18 @@ from acp_agent.backends.script import (
     Wait,
 )
 from acp_agent.backends.scripted import ScriptedEngine
-from acp_agent.errors import ContextOverflow, EngineMismatch, StreamDropped, ToolFailed
+from acp_agent.errors import ContextOverflow, EngineMismatch, NotReady, StreamDropped, ToolFailed
 from acp_agent.events import (
     Noticed,
+    Text,
     ToolCallUpdated,
     UsageUpdated,
 )
 from acp_agent.ports import PermissionOption
+from acp_agent.sandbox.bare import open_bare
+from acp_agent.tools.python import PythonTool
+from acp_agent.tools.toolbox import make_tools
+from acp_agent.tools.workspace import Workspace
 from tests.agent.conftest import AnsweringEditor, MakeStage
 
 pytestmark = pytest.mark.anyio
@@ -236,3 +242,35 @@ async def test_an_answer_stands_though_the_context_size_is_unknown(stage: MakeSt
     play = stage(engine=SizelessEngine([Answer([DONE])]))
     assert await play.prompt() == "end_turn"
     assert play.of(UsageUpdated) == []
+
+
+class SlowSandbox:
+    """What `python` finds on a machine whose image is not built: `trouble` of the tool."""
+
+    def __init__(self) -> None:
+        self.built = False
+
+    async def trouble(self) -> str:
+        if not self.built:
+            raise NotReady("Getting the image, once.", self.build)
+        return "no sandbox here"
+
+    async def build(self) -> None:
+        self.built = True
+
+
+async def test_what_a_call_waits_for_is_shown_in_it_and_it_runs_then(
+    stage: MakeStage, tmp_path: Path
+) -> None:
+    editor = AnsweringEditor("allow_once")
+    workspace = Workspace(tmp_path, (), editor)
+    sandbox = SlowSandbox()
+    python = PythonTool(workspace, open_bare, trouble=sandbox.trouble)
+    tools = make_tools(workspace, editor, command_timeout=10, more=[python], closers=[python.close])
+    play = stage([Invoke("python", "6 * 7")], DONE, toolbox=tools, editor=editor)
+    assert await play.prompt() == "end_turn"
+    await tools.close()
+    told = [call.content for call in play.of(ToolCallUpdated) if call.content]
+    assert told[0] == (Text("Getting the image, once."),)
+    assert play.statuses() == ["pending", "in_progress", "completed"]
+    assert "42" in play.prompt_text()

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from acp_agent.config import Settings
-from acp_agent.errors import ToolFailed
+from acp_agent.errors import NotReady, ToolFailed
 from acp_agent.sandbox.base import Policy, Sandbox
 from acp_agent.sandbox.choose import Chooser
 from acp_agent.sandbox.commands import CommandSandbox
+from acp_agent.sandbox.for_python import PythonSandbox
 from acp_agent.sandbox.policy import policy_for
 from acp_agent.sandbox.report import SandboxFinding, sandbox_findings
 
@@ -26,11 +27,16 @@ class ScriptedSandboxes:
 
     says: str = ""
     name: str = "docker"
+    lacks: str = ""
     asked: list[str] = field(default_factory=list[str])
 
     async def trouble(self) -> str:
         self.asked.append("trouble")
+        self.lacks = ""
         return self.says
+
+    async def missing(self) -> str:
+        return self.lacks
 
     @asynccontextmanager
     async def open(self, policy: Policy) -> AsyncGenerator[Sandbox]:
@@ -49,6 +55,25 @@ async def test_docker_comes_first_for_python_and_is_tried_once() -> None:
     assert await chooser.for_python() is docker
     assert await chooser.for_python() is docker
     assert docker.asked == ["trouble"]
+
+
+async def test_an_image_that_is_missing_is_said_before_anyone_waits_for_it() -> None:
+    docker = ScriptedSandboxes(lacks="ours:1")
+    sandbox = PythonSandbox(Chooser("auto", lambda: docker))
+    with pytest.raises(
+        NotReady, match=r"Getting the Docker image ours:1 .* it takes minutes"
+    ) as no:
+        await sandbox.trouble()
+    assert docker.asked == []
+    await no.value.get()
+    assert await sandbox.trouble() == ""
+    assert docker.asked == ["trouble"]
+
+
+async def test_no_image_is_looked_for_where_docker_is_not_wanted() -> None:
+    docker = ScriptedSandboxes(lacks="ours:1")
+    for setting in ("off", "landlock", "bubblewrap"):
+        assert await Chooser(setting, lambda: docker).missing_image() == ""
 
 
 async def test_commands_never_run_in_docker() -> None:

@@ -298,10 +298,12 @@ async def test_a_dockerfile_of_the_user_is_built_once(
     (tmp_path / "beside").write_text("copied")
     sandboxes = DockerSandboxes(str(tmp_path / "Dockerfile"), docker_engine.environ)
     with anyio.fail_after(60):
+        assert (await sandboxes.missing()).startswith("acp-agent-sandbox:")
         async with sandboxes.open(Policy()) as sandbox:
             argv = ["sh", "-c", "cat /beside; echo $WHERE"]
             async with sandbox.start(argv, cwd=Path("/"), env={}) as program:
                 assert b"".join([x async for x in program.output]) == b"copiedmine\n"
+        assert await sandboxes.missing() == ""
         assert await sandboxes.trouble() == ""
 
 
