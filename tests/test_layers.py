@@ -24,6 +24,7 @@ FORBIDDEN = {
     "tools/": {"acp_agent.protocol", "acp_agent.agent", "acp_agent.backends", "acp_agent.harmony"},
     "backends/": {"acp_agent.protocol", "acp_agent.agent", "acp_agent.tools"},
     "engine/": {"acp_agent.protocol", "acp_agent.agent", "acp_agent.tools"},
+    "models/": {"acp_agent.protocol", "acp_agent.agent", "acp_agent.tools", "acp_agent.app"},
     "sandbox/": {
         "acp_agent.protocol",
         "acp_agent.agent",
@@ -47,9 +48,11 @@ FORBIDDEN = {
     },
 }
 HOMES = {
-    "httpx": ("backends/", "engine/", "tools/browser/"),
+    "httpx": ("backends/", "engine/", "models/", "tools/browser/"),
     "openai_harmony": ("harmony/",),
     "xllamacpp": ("engine/",),
+    "huggingface_hub": ("models/",),
+    "psutil": ("engine/",),
     "docker": ("sandbox/",),
     "lxml": ("tools/browser/",),
     "ddgs": ("tools/browser/",),

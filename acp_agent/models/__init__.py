@@ -1,0 +1,1 @@
+"""Weights on the disk: what there is to have, where it comes from, and whether it is whole."""
