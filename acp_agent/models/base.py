@@ -40,7 +40,7 @@ class RemoteFile:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a source has of a model; `revision` pins it (a commit, a version), "" if nothing does."""
+    """What a source has of a model; `revision` pins it (a commit), "" if nothing does."""
 
     revision: str
     files: tuple[RemoteFile, ...]
@@ -73,7 +73,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class InstalledFile:
-    """A file as it must be: `blocks` are the SHA-256 of each `BLOCK` bytes, the last may be less."""
+    """A file as it must be: `blocks` are the SHA-256 of every `BLOCK` bytes in turn."""
 
     path: str
     size: int
