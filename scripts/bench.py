@@ -21,6 +21,7 @@ from bench_fm import bench_fm
 from bench_routing import print_routing
 from bench_start import bench_start
 from bench_stream import bench_cancel, bench_first, bench_sessions, bench_stream
+from bench_tools import bench_tools
 
 SECTIONS: dict[str, tuple[str, Callable[[Path], list[Figure]]]] = {
     "start": ("start: serve --demo", bench_start),
@@ -29,6 +30,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Path], list[Figure]]]] = {
     "cancel": ("cancel", bench_cancel),
     "sessions": ("sessions", bench_sessions),
     "fm": ("mode fm: time beyond the servers' own", bench_fm),
+    "tools": ("tools", bench_tools),
     "engine": ("llama.cpp with the demo weights", bench_engine),
 }
 
