@@ -1,0 +1,1 @@
+"""What is kept of a session: everything that was said and done, as it happened."""
