@@ -78,7 +78,7 @@ def _written(item: Any) -> Any:
         return item
     if isinstance(item, tuple):
         return [_written(one) for one in cast("tuple[Any, ...]", item)]
-    return _object(type(item), item)
+    return _object(cast("type[Any]", type(item)), item)
 
 
 def _read(kind: type[Any], written: Mapping[str, Any]) -> Any:
