@@ -47,6 +47,7 @@ logger = logging.getLogger(__name__)
 
 LOADING = "the engine is loading its model"
 LOAD_SECONDS = 600.0
+TELL_SECONDS = 10.0
 QUICK_SECONDS = 10.0  # for questions that need no computing
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 1.0
 
@@ -60,7 +61,8 @@ class LlamaServer:
     """A llama.cpp server, wherever `locate` finds it.
 
     `gaps` is called in a worker thread when the first character arrives whose tokens the server
-    left out; it knows the vocabulary. `load_seconds` bounds the wait for the weights.
+    left out; it knows the vocabulary. `load_seconds` bounds the wait for the weights, which is told
+    every `tell_seconds`.
     """
 
     name = "llama.cpp"
@@ -73,11 +75,13 @@ class LlamaServer:
         model: str = "",
         gaps: Callable[[], Gaps] = no_gaps,
         load_seconds: float = LOAD_SECONDS,
+        tell_seconds: float = TELL_SECONDS,
     ) -> None:
         self.default_model = model
         self._locate = locate
         self._make_gaps = gaps
         self._load_seconds = load_seconds
+        self._tell_seconds = tell_seconds
         self._endpoint: Endpoint | None = None
         self._context_size: int | None = None
         self._gaps: Gaps | None = None
@@ -144,7 +148,10 @@ class LlamaServer:
                 again = await self._recover(endpoint, error, again)
                 continue
             yield EngineLoading(LOADING)
-            await self._get_loaded("/health")
+            async with aclosing(self._loading("/health")) as waiting:
+                async for event in waiting:
+                    if isinstance(event, EngineLoading):
+                        yield event
 
     async def _events(
         self, endpoint: Endpoint, response: http.Response
@@ -169,15 +176,29 @@ class LlamaServer:
 
     async def _get_loaded(self, path: str) -> bytes:
         """Return the answer to a GET as soon as the engine has its model."""
-        pause, until = FIRST_PAUSE, anyio.current_time() + self._load_seconds
+        async with aclosing(self._loading(path)) as events:
+            async for event in events:
+                if isinstance(event, bytes):
+                    return event
+        raise AssertionError("it ends with an answer or an error")
+
+    async def _loading(self, path: str) -> AsyncGenerator[EngineLoading | bytes]:
+        """Ask until the engine has its model; say now and then how long that takes; answer last."""
+        began = anyio.current_time()
+        pause, told = FIRST_PAUSE, 0.0
         while True:
             status, body = await self._get(path)
             if not is_loading(status, body):
-                return body
-            if anyio.current_time() > until:
+                yield body
+                return
+            took = anyio.current_time() - began
+            if took > self._load_seconds:
                 raise EngineUnavailable(
                     f"the engine was still loading its model after {self._load_seconds:g} s"
                 )
+            if took - told >= self._tell_seconds:
+                told = took
+                yield EngineLoading(f"{LOADING}: {took:.0f} s so far")
             await anyio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 

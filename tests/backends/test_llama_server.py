@@ -175,6 +175,18 @@ async def test_loading_is_said_once_and_awaited() -> None:
     ]
 
 
+async def test_loading_that_takes_long_is_told_again() -> None:
+    loading, health = answer(503, LOADING), answer(200, {"status": "ok"})
+    async with stand_in(loading, loading, loading, health, events(token(1, 5, "a"), END)) as there:
+        assert await said(LlamaServer(fixed(there.endpoint), tell_seconds=0)) == [
+            EngineLoading("the engine is loading its model"),
+            EngineLoading("the engine is loading its model: 0 s so far"),
+            EngineLoading("the engine is loading its model: 0 s so far"),
+            Tokens((5,)),
+            ENDED,
+        ]
+
+
 async def test_loading_for_ever_is_given_up() -> None:
     async with stand_in(answer(503, LOADING)) as there:
         with pytest.raises(EngineUnavailable, match=r"still loading its model after 0\.05 s"):
