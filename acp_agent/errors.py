@@ -7,7 +7,8 @@ AgentError
 ├── ConfigError         goes to the user, before anything runs
 ├── VocabularyError     no usable o200k_harmony vocabulary
 └── BackendError        a model could not answer
-    ├── EngineUnavailable   nothing listens, or nothing is installed
+    ├── EngineUnavailable   nothing listens, or nothing can be started
+    │   └── NoModel         no gpt-oss is on this machine
     ├── EngineUnauthorized  the engine wants another key
     ├── EngineMismatch      something else than the expected engine answered
     ├── EngineFailed        the engine refused or broke off a request
@@ -71,6 +72,10 @@ class BackendError(AgentError):
 
 class EngineUnavailable(BackendError):
     """Nothing listens at the address, or nothing is installed to start."""
+
+
+class NoModel(EngineUnavailable):
+    """No gpt-oss is on this machine, and no server was named; it can be installed."""
 
 
 class EngineUnauthorized(BackendError):

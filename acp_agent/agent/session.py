@@ -18,10 +18,11 @@ from acp_agent.agent.options import SessionOptions
 from acp_agent.agent.orchestrator import Fm, Gptoss, Orchestrator
 from acp_agent.agent.permissions import Permissions
 from acp_agent.agent.rewriting import NewRewriter, Unchanged
+from acp_agent.agent.setup import Setup
 from acp_agent.agent.turn import DEFAULT_LIMITS, Limits, Turn
 from acp_agent.agent.voice import SmallModel, Voice
 from acp_agent.conversation import Effort, ModelRequest, UserMessage
-from acp_agent.errors import AgentError, ContextOverflow
+from acp_agent.errors import AgentError, ContextOverflow, NoModel
 from acp_agent.events import Emit, StopReason
 from acp_agent.routing.facts import Answerer, SessionFacts
 from acp_agent.tools.base import Toolbox
@@ -48,10 +49,11 @@ class Session:
         fm: Fm | None = None,
         workspace_root: str = "",
         rewrite: NewRewriter = Unchanged,
+        setup: Setup | None = None,
     ) -> None:
         """Take what the session works with; without `fm`, every prompt goes to GPT-OSS.
 
-        `rewrite` is for what GPT-OSS says, such as citations.
+        `rewrite` is for what GPT-OSS says, such as citations; `setup` offers a model where none is.
         """
         self.id = session_id
         self._options = options
@@ -64,6 +66,7 @@ class Session:
         self._fm = fm
         self._workspace_root = workspace_root
         self._rewrite = rewrite
+        self._setup = setup
         self._history = History()
         self._busy = anyio.Lock()
         self._turn: anyio.CancelScope | None = None
@@ -175,13 +178,25 @@ class Session:
             rewrite=self._rewrite,
         )
         try:
-            return await turn.run()
+            return await self._run_or_set_up(turn, turn_id, emit)
         except TurnCancelled:
             return "cancelled"
         finally:
             with anyio.move_on_after(CLEAN_UP_SECONDS, shield=True):
                 self._history.close_open_calls()
                 await calls.fail_open_calls()
+
+    async def _run_or_set_up(self, turn: Turn, turn_id: str, emit: Emit) -> StopReason:
+        """Run the turn; where there is no model, offer one first."""
+        try:
+            return await turn.run()
+        except NoModel:
+            if self._setup is None:
+                raise
+            if await self._setup.run(turn_id, emit):
+                return await turn.run()
+        self._history.forget_unanswered()
+        return "refusal"
 
     def _orchestrated(self) -> Fm | None:
         return self._fm if self._options["mode"] == "fm" else None

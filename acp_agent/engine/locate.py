@@ -9,7 +9,7 @@ from acp_agent.backends.endpoint import Endpoint
 from acp_agent.config import Settings
 from acp_agent.engine.models import find_model, model_directories
 from acp_agent.engine.probe import answers
-from acp_agent.errors import EngineUnavailable
+from acp_agent.errors import EngineUnavailable, NoModel
 
 USUAL = "http://localhost:8000"
 
@@ -52,7 +52,8 @@ async def find_engine(settings: Settings) -> Found:
     address, then weights in the usual directories.
 
     Raises:
-        EngineUnavailable: There is none; the text says what to do.
+        EngineUnavailable: What was named is not there.
+        NoModel: Nothing was named and there is none; the text says what to do.
 
     """
     if settings.demo:
@@ -71,7 +72,7 @@ async def find_engine(settings: Settings) -> Found:
     model = find_model(directories)
     if model is None:
         places = [*map(str, directories), *([] if settings.model_dir else [f"and at {USUAL}"])]
-        raise EngineUnavailable(
+        raise NoModel(
             "no gpt-oss model was found: set GPT_OSS_GGUF_MODEL_PATH to a gpt-oss GGUF file, or"
             " GPT_OSS_URL to a running llama.cpp server (looked for gpt-oss-*.gguf in"
             f" {', '.join(places)})"

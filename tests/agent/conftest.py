@@ -16,6 +16,7 @@ from acp_agent.agent.orchestrator import Fm
 from acp_agent.agent.permissions import Permissions
 from acp_agent.agent.rewriting import NewRewriter, Unchanged
 from acp_agent.agent.session import Session
+from acp_agent.agent.setup import Setup
 from acp_agent.agent.turn import Limits
 from acp_agent.agent.voice import Voice
 from acp_agent.backends.script import Step
@@ -132,6 +133,7 @@ def stage(tmp_path: Path, home: Path) -> MakeStage:
         editor: AnsweringEditor | None = None,
         fm: Fm | None = None,
         rewrite: NewRewriter = Unchanged,
+        setup: Setup | None = None,
     ) -> Stage:
         engine = engine or ScriptedEngine.of(*steps, again=again)
         editor = editor or AnsweringEditor(*answers)
@@ -152,6 +154,7 @@ def stage(tmp_path: Path, home: Path) -> MakeStage:
             fm=fm,
             workspace_root=str(cwd),
             rewrite=rewrite,
+            setup=setup,
         )
         return Stage(session, engine, editor, cwd, options)
 
