@@ -22,7 +22,15 @@ from acp_agent.protocol.schema import Fields
 from acp_agent.protocol.sessions import OpenSession, config_options, mode_state, open_session
 
 PROTOCOL_VERSION = 1
-AUTH_METHOD = {"id": "local", "name": "Local model, no login"}
+LOCAL: Object = {"id": "local", "name": "Local model, no login"}
+SETUP: Object = {
+    "id": "setup",
+    "name": "Install a model",
+    "description": "gpt-oss on this machine: choose, accept the licence, download",
+    "type": "terminal",
+    # The client appends this to the command line that it starts the agent with.
+    "args": ["--setup"],
+}
 CAPABILITIES: Object = {
     "loadSession": False,
     "promptCapabilities": {"image": False, "audio": False, "embeddedContext": True},
@@ -41,6 +49,7 @@ class ClientCapabilities(NamedTuple):
     notices: bool = False
     live_terminals: bool = False
     panes: bool = False
+    setup_terminal: bool = False
 
 
 class Reply(NamedTuple):
@@ -106,6 +115,7 @@ class Agent:
             notices=offered.part("session").is_object("notices"),
             live_terminals=offered.meta.get("terminal_output") is True,
             panes=offered.meta.get("ui_pane") is True,
+            setup_terminal=offered.part("auth").flag("terminal"),
         )
         return Reply(
             {
@@ -113,12 +123,12 @@ class Agent:
                 "protocolVersion": PROTOCOL_VERSION,
                 "agentCapabilities": CAPABILITIES,
                 "agentInfo": {"name": "gpt-oss-acp", "title": "GPT-OSS", "version": self._version},
-                "authMethods": [AUTH_METHOD],
+                "authMethods": [LOCAL, SETUP] if self.client.setup_terminal else [LOCAL],
             }
         )
 
     def _authenticate(self, params: Fields) -> Reply:
-        params.one_of("methodId", (AUTH_METHOD["id"],))
+        params.one_of("methodId", (LOCAL["id"],))
         return Reply({})
 
     def _new_session(self, params: Fields) -> Reply:

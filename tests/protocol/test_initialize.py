@@ -25,6 +25,21 @@ async def test_initialize_answers_version_1_whatever_the_client_speaks(version: 
         }
 
 
+async def test_a_client_with_terminals_for_it_is_offered_the_setup() -> None:
+    async with connected() as client:
+        params = {"protocolVersion": 1, "clientCapabilities": {"auth": {"terminal": True}}}
+        methods = (await client.result("initialize", params))["authMethods"]
+        assert [(method["id"], method.get("type"), method.get("args")) for method in methods] == [
+            ("local", None, None),
+            ("setup", "terminal", ["--setup"]),
+        ]
+        # The client runs it in a terminal; asking us is a mistake.
+        assert await client.error("authenticate", {"methodId": "setup"}) == (
+            -32602,
+            "authenticate: methodId must be one of local",
+        )
+
+
 @pytest.mark.parametrize("version", [None, "1", 1.0, True, -1, 65536, [], {}])
 async def test_initialize_without_a_version_number_names_the_field(version: object) -> None:
     async with connected() as client:
