@@ -8,6 +8,7 @@ from functools import partial
 
 import anyio
 
+from acp_agent import __version__
 from acp_agent.agent.orchestrator import Fm
 from acp_agent.agent.permissions import Permissions
 from acp_agent.agent.session import Session
@@ -22,6 +23,8 @@ from acp_agent.ports import Editor
 from acp_agent.protocol.opening import Opened
 from acp_agent.protocol.server import serve_connection
 from acp_agent.protocol.sessions import OpenSession
+from acp_agent.recording.store import session_file
+from acp_agent.recording.trajectory import Trajectory
 from acp_agent.routing.load import load_rubric
 from acp_agent.routing.log import DecisionLog
 from acp_agent.routing.router import Router
@@ -62,6 +65,14 @@ async def open_session(
     """Make the core's session for one that the client has opened."""
     tools, rewrite = toolkit.tools(opened, editor)
     others = tuple(str(root) for root in opened.roots[1:])
+    options = opened.options
+    head = {"id": opened.id, "cwd": str(opened.cwd), "roots": [str(root) for root in opened.roots]}
+    record = Trajectory(
+        session_file(opened.id, opened.cwd),
+        {**head, "agent": f"acp-agent {__version__}", **options.values},
+        lambda: options.values,
+        opened.note,
+    )
     return Session(
         opened.id,
         opened.options,
@@ -74,6 +85,7 @@ async def open_session(
         fm=fm,
         workspace_root=str(opened.cwd),
         rewrite=rewrite,
+        recorder=record,
     )
 
 

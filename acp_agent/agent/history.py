@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from acp_agent.agent.recorder import NoRecord, Recorder
 from acp_agent.conversation import Call, Entry, ModelStep, ToolMessage, UserMessage
 
 
 class History:
-    """A list of entries; what a model has read and what it answered are never rewritten."""
+    """A list of entries; what a model has read and what it answered are never rewritten.
 
-    def __init__(self) -> None:
-        self._entries: list[Entry] = []
+    Every change is told to `recorder`.
+    """
+
+    def __init__(self, recorder: Recorder | None = None, entries: Sequence[Entry] = ()) -> None:
+        """Begin with `entries`, which are recorded already."""
+        self._entries = list(entries)
+        self._recorder = recorder or NoRecord()
 
     @property
     def entries(self) -> Sequence[Entry]:
@@ -19,7 +25,7 @@ class History:
 
     def add_user(self, message: UserMessage) -> None:
         self.close_open_calls()
-        self._entries.append(message)
+        self._add(message)
 
     def forget_unanswered(self, *, all_of_them: bool = False) -> None:
         """Drop the last message if no model has begun to answer it: it may be sent again.
@@ -27,31 +33,33 @@ class History:
         With `all_of_them`, so are those before it that were cancelled before any answer.
         """
         while self._entries and isinstance(self._entries[-1], UserMessage):
-            self._entries.pop()
+            self._drop()
             if not all_of_them:
                 break
 
     def shorten(self, cut: Callable[[UserMessage], UserMessage]) -> None:
         """Replace the last message, which no model has read, by a shorter one."""
         if self._entries and isinstance(self._entries[-1], UserMessage):
-            self._entries[-1] = cut(self._entries[-1])
+            shorter = cut(self._entries[-1])
+            self._drop()
+            self._add(shorter)
 
     def add_step(self, step: ModelStep) -> None:
         """Keep what the model generated, also when it was cut; an empty step leaves no trace."""
         if step.messages or step.calls:
-            self._entries.append(step)
+            self._add(step)
 
     def forget_answer(self) -> None:
         """Drop what a model said after the last user message: another one answers instead."""
         while self._entries and isinstance(self._entries[-1], ModelStep):
-            self._entries.pop()
+            self._drop()
 
     def answer(self, call: Call, text: str) -> None:
-        self._entries.append(ToolMessage(call.recipient, text, call.channel))
+        self._add(ToolMessage(call.recipient, text, call.channel))
 
     def remark(self, recipient: str, text: str) -> None:
         """Tell the model something about a call of its that never became one."""
-        self._entries.append(ToolMessage(recipient, text))
+        self._add(ToolMessage(recipient, text))
 
     def open_calls(self) -> tuple[Call, ...]:
         """Return the calls of the last step that have no answer yet."""
@@ -70,3 +78,11 @@ class History:
         """Answer what a cancelled or broken turn left open."""
         for call in self.open_calls():
             self.answer(call, "This call was stopped before it finished.")
+
+    def _add(self, entry: Entry) -> None:
+        self._recorder.added(entry)
+        self._entries.append(entry)
+
+    def _drop(self) -> None:
+        self._recorder.dropped(1)
+        self._entries.pop()

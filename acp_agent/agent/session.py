@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from typing import Literal
@@ -17,19 +17,31 @@ from acp_agent.agent.inline import read_ahead
 from acp_agent.agent.options import SessionOptions
 from acp_agent.agent.orchestrator import Fm, Gptoss, Orchestrator
 from acp_agent.agent.permissions import Permissions
+from acp_agent.agent.recorder import NoRecord, Recorder
 from acp_agent.agent.rewriting import NewRewriter, Unchanged
 from acp_agent.agent.setup import Setup
 from acp_agent.agent.turn import DEFAULT_LIMITS, Limits, Turn
 from acp_agent.agent.voice import SmallModel, Voice
-from acp_agent.conversation import Effort, ModelRequest, UserMessage
+from acp_agent.conversation import Effort, Entry, ModelRequest, UserMessage
 from acp_agent.errors import AgentError, ContextOverflow, NoModel
-from acp_agent.events import Emit, StopReason
+from acp_agent.events import Emit, Event, StopReason
 from acp_agent.routing.facts import Answerer, SessionFacts
 from acp_agent.tools.base import Toolbox
 
 logger = logging.getLogger(__name__)
 
 CLEAN_UP_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What a session that goes on has behind it: its history, and how many turns it had."""
+
+    entries: tuple[Entry, ...] = ()
+    turns: int = 0
+
+
+NOTHING = Past()
 
 
 class Session:
@@ -50,10 +62,13 @@ class Session:
         workspace_root: str = "",
         rewrite: NewRewriter = Unchanged,
         setup: Setup | None = None,
+        recorder: Recorder | None = None,
+        past: Past = NOTHING,
     ) -> None:
         """Take what the session works with; without `fm`, every prompt goes to GPT-OSS.
 
-        `rewrite` is for what GPT-OSS says, such as citations; `setup` offers a model where none is.
+        `rewrite` is for what GPT-OSS says, such as citations; `setup` offers a model where none is;
+        `past` is what a session that goes on has behind it.
         """
         self.id = session_id
         self._options = options
@@ -67,10 +82,11 @@ class Session:
         self._workspace_root = workspace_root
         self._rewrite = rewrite
         self._setup = setup
-        self._history = History()
+        self._recorder = recorder or NoRecord()
+        self._history = History(self._recorder, past.entries)
         self._busy = anyio.Lock()
         self._turn: anyio.CancelScope | None = None
-        self._numbers = count(1)
+        self._numbers = count(past.turns + 1)
         self._last: Answerer | Literal[""] = ""  # who answered the last prompt
         self._fm_window = SessionFacts().fm_window
 
@@ -123,21 +139,38 @@ class Session:
         with anyio.move_on_after(CLEAN_UP_SECONDS, shield=True):
             async with self._busy:
                 await self._toolbox.close()
+                self._recorder.close()
 
     async def _run(self, message: UserMessage, emit: Emit) -> StopReason:
+        number = next(self._numbers)
+        self._recorder.turn(number, message)
+        stop, failure = "cancelled", ""
+        try:
+            stop = await self._recorded(number, message, emit)
+        except AgentError as error:
+            failure = str(error)
+            raise
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._recorder.end(number, stop, failure)
+        logger.info("turn of %s: %s", self.id, stop)
+        return stop
+
+    async def _recorded(self, number: int, message: UserMessage, emit: Emit) -> StopReason:
+        async def say(event: Event) -> None:
+            self._recorder.event(event)
+            await emit(event)
+
         if self._preface and not self._history.entries:
             message = replace(message, note=self._preface)
         self._history.add_user(message)
-        turn_id = f"{self.id}.{next(self._numbers)}"
         try:
-            stop = await self._answer(turn_id, message, emit)
+            return await self._answer(f"{self.id}.{number}", message, say)
         except AgentError as error:
             logger.warning("turn of %s: %s", self.id, error)
             too_long = isinstance(error, ContextOverflow)
             self._history.forget_unanswered(all_of_them=too_long)
             raise
-        logger.info("turn of %s: %s", self.id, stop)
-        return stop
 
     async def _answer(self, turn_id: str, message: UserMessage, emit: Emit) -> StopReason:
         fm = self._orchestrated()

@@ -1,0 +1,122 @@
+"""A session writes down all that it says and hears, in order, and never fails by it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from acp_agent.conversation import ModelStep, ToolMessage, UserMessage
+from acp_agent.events import TextDelta
+from acp_agent.recording.records import from_object, to_object
+from acp_agent.recording.trajectory import SessionInUse, Trajectory
+
+pytestmark = pytest.mark.anyio
+
+HEAD = {"id": "s", "cwd": "/w"}
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+@pytest.fixture
+def told() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def record(tmp_path: Path, told: list[str]) -> Trajectory:
+    return Trajectory(tmp_path / "new" / "s.jsonl", HEAD, lambda: {"mode": "m"}, told.append)
+
+
+async def test_a_turn_is_written_line_by_line(record: Trajectory, tmp_path: Path) -> None:
+    path = tmp_path / "new" / "s.jsonl"
+    assert not path.exists()
+    record.turn(1, UserMessage("hi"))
+    record.added(UserMessage("hi", note="note"))
+    record.event(TextDelta("1", "Hello"))
+    await record.end(1, "end_turn")
+    record.close()
+    assert path.stat().st_mode & 0o777 == 0o600
+    written = lines(path)
+    assert all(line.pop("t").endswith("Z") for line in written)
+    assert written == [
+        {"k": "session", "v": 1, "id": "s", "cwd": "/w"},
+        {"k": "options", "values": {"mode": "m"}},
+        {"k": "turn", "n": 1, "message": to_object(UserMessage("hi"))},
+        {"k": "add", "entry": to_object(UserMessage("hi", note="note"))},
+        {"k": "event", "event": to_object(TextDelta("1", "Hello"))},
+        {"k": "end", "n": 1, "stop": "end_turn"},
+    ]
+
+
+async def test_entries_keep_their_exact_tokens(record: Trajectory, tmp_path: Path) -> None:
+    entries = (ModelStep((), (), tokens=(1, 200_012)), ToolMessage("functions.a", "\ud83d half"))
+    record.turn(1, UserMessage("hi"))
+    for entry in entries:
+        record.added(entry)
+    record.replaced(entries)
+    *_, first, second, all_of_them = lines(tmp_path / "new" / "s.jsonl")
+    assert (from_object(first["entry"]), from_object(second["entry"])) == entries
+    assert tuple(map(from_object, all_of_them["entries"])) == entries
+
+
+async def test_the_title_and_the_size_stand_at_every_end(
+    record: Trajectory, tmp_path: Path
+) -> None:
+    from acp_agent.events import UsageUpdated
+
+    record.turn(1, UserMessage("hi"))
+    record.titled("Greeting")
+    record.event(UsageUpdated(10, 100))
+    await record.end(1, "cancelled", "the engine\nbroke")
+    last = lines(tmp_path / "new" / "s.jsonl")[-1]
+    del last["t"]
+    assert last == {
+        "k": "end",
+        "n": 1,
+        "error": "the engine broke",
+        "title": "Greeting",
+        "used": 10,
+        "size": 100,
+    }
+
+
+async def test_a_second_process_is_refused_and_the_first_goes_on(
+    record: Trajectory, tmp_path: Path
+) -> None:
+    record.turn(1, UserMessage("hi"))
+    other = Trajectory(tmp_path / "new" / "s.jsonl", HEAD, dict, print)
+    with pytest.raises(SessionInUse, match="open in another agent; close it there"):
+        other.open()
+    record.close()
+    other.open()
+    other.close()
+
+
+async def test_a_line_that_was_cut_off_stays_alone(record: Trajectory, tmp_path: Path) -> None:
+    path = tmp_path / "new" / "s.jsonl"
+    record.turn(1, UserMessage("hi"))
+    record.close()
+    with path.open("ab") as file:
+        file.write(b'{"t": "torn')
+    record.turn(2, UserMessage("again"))
+    assert path.read_bytes().splitlines()[-2] == b'{"t": "torn'
+    assert json.loads(path.read_bytes().splitlines()[-1])["n"] == 2
+
+
+async def test_what_cannot_be_written_is_said_once_and_stops_nothing(
+    tmp_path: Path, told: list[str]
+) -> None:
+    (tmp_path / "file").write_text("no directory")
+    record = Trajectory(tmp_path / "file" / "s.jsonl", HEAD, dict, told.append)
+    record.turn(1, UserMessage("hi"))
+    record.event(TextDelta("1", "Hello"))
+    with anyio.fail_after(5):
+        await record.end(1, "end_turn")
+    assert len(told) == 1
+    assert told[0].startswith("this session is not recorded any more: ")
