@@ -11,7 +11,7 @@ import anyio
 from acp_agent import __version__
 from acp_agent.agent.orchestrator import Fm
 from acp_agent.agent.permissions import Permissions
-from acp_agent.agent.session import Session
+from acp_agent.agent.session import Past, Session
 from acp_agent.agent.turn import Limits
 from acp_agent.config import Settings, rubric_file
 from acp_agent.engine.at_hand import small_model
@@ -23,7 +23,7 @@ from acp_agent.ports import Editor
 from acp_agent.protocol.opening import Opened
 from acp_agent.protocol.server import serve_connection
 from acp_agent.protocol.sessions import OpenSession
-from acp_agent.recording.store import session_file
+from acp_agent.recording.store import Store, StoredSession, session_file, sessions_dir
 from acp_agent.recording.trajectory import Trajectory
 from acp_agent.routing.load import load_rubric
 from acp_agent.routing.log import DecisionLog
@@ -50,7 +50,7 @@ async def serve(settings: Settings, opened: Opened, variables: Mapping[str, str]
             toolkit = Toolkit(settings, variables, servers.start_soon)
             servers.start_soon(toolkit.reap)
             factory = partial(open_session, settings, voices, fm, toolkit)
-            await serve_connection(opened, factory, warm_up)
+            await serve_connection(opened, factory, Store(sessions_dir()), warm_up)
             servers.cancel_scope.cancel()
 
 
@@ -65,14 +65,7 @@ async def open_session(
     """Make the core's session for one that the client has opened."""
     tools, rewrite = toolkit.tools(opened, editor)
     others = tuple(str(root) for root in opened.roots[1:])
-    options = opened.options
-    head = {"id": opened.id, "cwd": str(opened.cwd), "roots": [str(root) for root in opened.roots]}
-    record = Trajectory(
-        session_file(opened.id, opened.cwd),
-        {**head, "agent": f"acp-agent {__version__}", **options.values},
-        lambda: options.values,
-        opened.note,
-    )
+    record, past = recorded(opened)
     return Session(
         opened.id,
         opened.options,
@@ -86,7 +79,25 @@ async def open_session(
         workspace_root=str(opened.cwd),
         rewrite=rewrite,
         recorder=record,
+        past=past,
     )
+
+
+def recorded(opened: OpenSession) -> tuple[Trajectory, Past]:
+    """Return the session's record, new or gone on with, and what the session has behind it."""
+    options = opened.options
+    if isinstance(opened.stored, StoredSession):
+        record, recall = opened.stored.record, opened.stored.recall
+        past = Past(recall.entries, recall.turns)
+    else:
+        head = {"id": opened.id, "cwd": str(opened.cwd), "roots": list(map(str, opened.roots))}
+        agent = {"agent": f"acp-agent {__version__}"}
+        record = Trajectory(
+            session_file(opened.id, opened.cwd), head | agent | dict(options.values)
+        )
+        past = Past()
+    record.bind(lambda: options.values, opened.note)
+    return record, past
 
 
 def make_fm(

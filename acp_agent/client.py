@@ -94,6 +94,19 @@ class Client:
             params["additionalDirectories"] = [str(path.absolute()) for path in additional]
         return ClientSession(self, await self.request("session/new", params))
 
+    async def load_session(
+        self, session_id: str, cwd: Path, on_update: OnUpdate | None = None
+    ) -> ClientSession:
+        """Take up a session of before; `on_update` gets all that was said in it."""
+        if on_update is not None:
+            self.listeners[session_id] = on_update
+        params: Object = {"sessionId": session_id, "cwd": str(cwd.absolute()), "mcpServers": []}
+        try:
+            opened = await self.request("session/load", params)
+        finally:
+            self.listeners.pop(session_id, None)
+        return ClientSession(self, {"sessionId": session_id, **opened})
+
     async def request(self, method: str, params: Object) -> Any:
         """Send any request. Raises RpcError if the agent refuses, AgentDied if it is gone."""
         try:

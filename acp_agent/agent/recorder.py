@@ -16,7 +16,7 @@ class Recorder(Protocol):
     """
 
     def turn(self, number: int, message: UserMessage) -> None:
-        """Take down a prompt."""
+        """Take down a prompt. Raises AgentError if the session has gone on elsewhere."""
         ...
 
     def event(self, event: Event) -> None:

@@ -32,12 +32,25 @@ SETUP: Object = {
     "args": ["--setup"],
 }
 CAPABILITIES: Object = {
-    "loadSession": False,
+    "loadSession": True,
     "promptCapabilities": {"image": False, "audio": False, "embeddedContext": True},
     "mcpCapabilities": {"http": True, "sse": True},
-    "sessionCapabilities": {"close": {}, "additionalDirectories": {}},
+    "sessionCapabilities": {
+        "list": {},
+        "resume": {},
+        "close": {},
+        "delete": {},
+        "additionalDirectories": {},
+    },
 }
-SLOW = ("session/prompt", "session/close")
+SLOW = (
+    "session/prompt",
+    "session/close",
+    "session/load",
+    "session/resume",
+    "session/list",
+    "session/delete",
+)
 
 
 class ClientCapabilities(NamedTuple):
@@ -132,15 +145,13 @@ class Agent:
         return Reply({})
 
     def _new_session(self, params: Fields) -> Reply:
-        session = open_session(params, self._new_id(), self._options())
+        session = self.opened(params, self._new_id())
         self.sessions[session.id] = session
-        return Reply(
-            {
-                "sessionId": session.id,
-                "modes": mode_state(session.options),
-                "configOptions": config_options(session.options),
-            }
-        )
+        return Reply({"sessionId": session.id, **session_state(session)})
+
+    def opened(self, params: Fields, session_id: str) -> OpenSession:
+        """Return a session as the params of `session/new`, `load` and `resume` want it."""
+        return open_session(params, session_id, self._options())
 
     def _set_mode(self, params: Fields) -> Reply:
         session = self.session(params)
@@ -161,6 +172,14 @@ class Agent:
             return Reply(result)
         update = {"sessionUpdate": "current_mode_update", "currentModeId": session.options["mode"]}
         return Reply(result, ((session.id, update),))
+
+
+def session_state(session: OpenSession) -> Object:
+    """Return what every answer that opens a session says of its options."""
+    return {
+        "modes": mode_state(session.options),
+        "configOptions": config_options(session.options),
+    }
 
 
 def _choose(options: SessionOptions, option_id: str, params: Fields, field: str) -> set[str]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, assert_never
 
+from acp_agent.conversation import UserMessage
 from acp_agent.events import (
     Diff,
     Event,
@@ -100,6 +101,12 @@ class Converter:
                 "signal": event.signal,
             }
         return ({**update, "_meta": meta},) if meta else ()
+
+
+def user_chunk(message: UserMessage) -> Object:
+    """Return the update that shows what the user had sent; what they attached is linked in it."""
+    content: Object = {"type": "text", "text": cut(message.words)}
+    return {"sessionUpdate": "user_message_chunk", "content": content}
 
 
 def tool_call_update(event: ToolCallUpdated, live_terminal: bool = False) -> Object:

@@ -9,12 +9,15 @@ from functools import partial
 
 import anyio
 
+from acp_agent.agent.stored import SessionStore
 from acp_agent.protocol.agent import Agent, ClientCapabilities
 from acp_agent.protocol.channel import Channel, open_channel
 from acp_agent.protocol.client import ClientEditor
 from acp_agent.protocol.connection import Connection, Job, Transport
 from acp_agent.protocol.convert import Converter
 from acp_agent.protocol.jsonrpc import Notification, Request
+from acp_agent.protocol.library import METHODS as LIBRARY
+from acp_agent.protocol.library import Library
 from acp_agent.protocol.opening import Opened, answer_request
 from acp_agent.protocol.prompt import user_message
 from acp_agent.protocol.schema import Fields
@@ -31,8 +34,15 @@ Background = Callable[[], Awaitable[None]]
 class AgentHandler:
     """Answers a client with an `Agent` for what is quick and a `Conversation` for what is not."""
 
-    def __init__(self, agent: Agent, factory: SessionFactory, connection: Connection) -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        factory: SessionFactory,
+        store: SessionStore,
+        connection: Connection,
+    ) -> None:
         self._agent = agent
+        self._library = Library(agent, store, connection.transport.send, self._leave)
         self._factory = factory
         self._connection = connection
         self._conversations: dict[str, Conversation] = {}
@@ -46,6 +56,9 @@ class AgentHandler:
             self.warm_all()
             return frames
         params = Fields(request.params, request.method)
+        if request.method in LIBRARY:
+            job = self._library.job(request.method, params)
+            return job._replace(answered=self.warm_all)
         opened = self._agent.session(params)
         if request.method == "session/close":
             return self._close(opened)
@@ -86,11 +99,17 @@ class AgentHandler:
                     tasks.start_soon(conversation.close)
 
     def _close(self, opened: OpenSession) -> Job:
+        return Job(self._ended(opened).close)
+
+    async def _leave(self, session_id: str) -> None:
+        await self._ended(self._agent.sessions[session_id]).close()
+
+    def _ended(self, opened: OpenSession) -> Conversation:
         del self._agent.sessions[opened.id]
         conversation = self._conversations.pop(opened.id, None) or self._new(opened)
         # Both at once, so that a prompt that has not begun to run is cancelled as well.
         conversation.cancel()
-        return Job(conversation.close)
+        return conversation
 
     def _answered(self, conversation: Conversation, job: Job) -> None:
         job.answered()
@@ -116,13 +135,17 @@ class AgentHandler:
 
 
 async def serve(
-    agent: Agent, transport: Transport, factory: SessionFactory, on_ready: Background | None = None
+    agent: Agent,
+    transport: Transport,
+    factory: SessionFactory,
+    store: SessionStore,
+    on_ready: Background | None = None,
 ) -> None:
     """Serve one client until it has gone, with every session closed behind it."""
     handlers: list[AgentHandler] = []
 
     def handle(connection: Connection) -> AgentHandler:
-        handlers.append(AgentHandler(agent, factory, connection))
+        handlers.append(AgentHandler(agent, factory, store, connection))
         return handlers[0]
 
     connection = Connection(transport, handle)
@@ -133,17 +156,21 @@ async def serve(
 
 
 async def serve_connection(
-    opened: Opened, factory: SessionFactory, on_ready: Background | None = None
+    opened: Opened,
+    factory: SessionFactory,
+    store: SessionStore,
+    on_ready: Background | None = None,
 ) -> None:
     """Go on where the opening ended, until the client closes a pipe or a signal asks to end.
 
-    `factory` is called once for a session, before its first prompt. `on_ready` runs beside
+    `factory` is called once for a session, before its first prompt; `store` has those of before.
+    `on_ready` runs beside
     everything as soon as the loop does: the place to load what the first prompt will need.
     """
     async with open_channel(opened.wire, opened.splitter, opened.lines) as channel:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_end_on_signal, channel)
-            await serve(opened.agent, channel, factory, on_ready)
+            await serve(opened.agent, channel, factory, store, on_ready)
             tasks.cancel_scope.cancel()
 
 

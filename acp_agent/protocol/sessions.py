@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from acp_agent.agent.options import Option, SessionOptions
 from acp_agent.protocol.schema import Fields
 from acp_agent.servers import HttpServer, ServerConfig, StdioServer
 
+if TYPE_CHECKING:
+    from acp_agent.agent.stored import Stored  # with dataclasses, which no start waits for
+
 
 class OpenSession:
     """One open session: `roots` are what tools may touch, `cwd` the first of them.
 
-    `notes` are told with the next turn.
+    `notes` are told with the next turn; `stored` is what it had been before it was loaded.
     """
 
-    __slots__ = ("cwd", "id", "notes", "options", "roots", "servers")
+    __slots__ = ("cwd", "id", "notes", "options", "roots", "servers", "stored")
 
     def __init__(
         self,
@@ -31,6 +34,7 @@ class OpenSession:
         self.options = options
         self.servers = servers
         self.notes: tuple[str, ...] = ()
+        self.stored: Stored | None = None
 
     def note(self, text: str) -> None:
         """Tell the user something that they should know and need not act on."""

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import anyio.to_thread
 
 from acp_agent.conversation import Entry, UserMessage
 from acp_agent.errors import AgentError
-from acp_agent.events import Event, UsageUpdated
+from acp_agent.events import Event, ToolOutput, UsageUpdated
 from acp_agent.recording.records import to_object
 
 logger = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ Options = Callable[[], Mapping[str, str]]
 
 
 class SessionInUse(AgentError):
-    """Another process goes on with this session."""
+    """Another process goes on with this session, or has gone on with it."""
 
 
 def now() -> str:
@@ -42,31 +43,35 @@ class Trajectory:
     """A `Recorder` that writes to `path`, which appears with the first prompt.
 
     `head` is what the first line says of the session; `options` are looked at before each turn.
-    Where nothing can be written any more, `tell` hears why, once, and the session goes on.
+    The file is ours while a turn runs. Where nothing can be written any more, `tell` hears why,
+    once, and the session goes on.
     """
 
     def __init__(
-        self,
-        path: Path,
-        head: Mapping[str, object],
-        options: Options,
-        tell: Callable[[str], None],
+        self, path: Path, head: Mapping[str, object] | None = None, size: int | None = 0
     ) -> None:
+        """Take the size that the file must have, None for any."""
         self._path = path
-        self._head = head
-        self._options = options
-        self._tell = tell
+        self._head = head or {}
+        self._options: Options = dict
+        self._tell: Callable[[str], None] = logger.warning
         self._file = -1
+        self._size = size
         self._told: Mapping[str, str] = {}
         self._broken = False
         self._title = ""
         self._usage: dict[str, int] = {}
 
+    def bind(self, options: Options, tell: Callable[[str], None]) -> None:
+        """Take what belongs to the session that goes on."""
+        self._options = options
+        self._tell = tell
+
     def open(self) -> None:
-        """Take the file for this process.
+        """Take the file for this process, until `close`.
 
         Raises:
-            SessionInUse: Another process has it.
+            SessionInUse: Another process has it, or has written to it since we had it.
             OSError: It cannot be made or opened.
 
         """
@@ -79,24 +84,30 @@ class Trajectory:
         except OSError:
             os.close(file)
             raise SessionInUse(
-                "this session is open in another agent; close it there, or begin a new one"
+                "another agent is at work in this session; wait, or stop it"
             ) from None
+        size = os.fstat(file).st_size
+        if self._size not in (None, size):
+            os.close(file)
+            raise SessionInUse("this session has gone on in another agent; load it anew")
         self._file = file
-        if not os.fstat(file).st_size:
+        if not size:
             self._write("session", v=VERSION, **self._head)
-        elif os.pread(file, 1, os.fstat(file).st_size - 1) != b"\n":
+        elif os.pread(file, 1, size - 1) != b"\n":
             self._append(b"\n")  # the line that was being written when its process was killed
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file: another process may go on, and then we may not."""
         if self._file >= 0:
+            self._size = os.fstat(self._file).st_size
             os.close(self._file)
             self._file = -1
 
     def turn(self, number: int, message: UserMessage) -> None:
+        """Take down a prompt. Raises SessionInUse."""
         try:
             self.open()
-        except (OSError, SessionInUse) as error:
+        except OSError as error:
             self._give_up(error)
         options = dict(self._options())
         if options != self._told:
@@ -107,6 +118,8 @@ class Trajectory:
     def event(self, event: Event) -> None:
         if isinstance(event, UsageUpdated):
             self._usage = {"used": event.used, "size": event.size}
+        if isinstance(event, ToolOutput) and not event.ended:
+            event = replace(event, snapshot="")  # the deltas say it
         self._write("event", event=to_object(event))
 
     def added(self, entry: Entry) -> None:
@@ -124,7 +137,15 @@ class Trajectory:
     def titled(self, title: str) -> None:
         """Take down the session's title."""
         self._title = title
+        is_open = self._file >= 0
+        try:
+            self.open()
+        except (OSError, SessionInUse) as error:
+            logger.warning("the title of %s is not kept: %s", self._path, error)
+            return
         self._write("title", title=title)
+        if not is_open:
+            self.close()
 
     async def end(self, number: int, stop: str, error: str = "") -> None:
         how = {"error": " ".join(error.split())} if error else {"stop": stop}
@@ -135,6 +156,7 @@ class Trajectory:
                 await anyio.to_thread.run_sync(os.fsync, self._file)
             except OSError as trouble:
                 self._give_up(trouble)
+        self.close()
 
     def _write(self, kind: str, **fields: Any) -> None:
         line = {"t": now(), "k": kind, **fields}

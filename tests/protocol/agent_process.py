@@ -18,11 +18,12 @@ def main() -> None:
     import anyio
 
     from acp_agent.protocol.server import serve_connection
+    from tests.protocol.harness import NoStore
     from tests.protocol.process_play import factory
 
     print("a stray print")  # noqa: T201  it must not reach the wire
     sys.stdout.flush()
-    anyio.run(serve_connection, opened, factory)
+    anyio.run(serve_connection, opened, factory, NoStore())
 
 
 main()

@@ -14,6 +14,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from jsonschema import Draft202012Validator
 
 from acp_agent.agent.options import Choice, SessionOptions, session_options
+from acp_agent.agent.stored import Listed, Stored
 from acp_agent.conversation import UserMessage
 from acp_agent.events import Emit, StopReason, TextDelta
 from acp_agent.ports import Editor
@@ -60,6 +61,21 @@ class ScriptedSession:
 
     async def close(self) -> None:
         self.closed = True
+
+
+class NoStore:
+    """A store without any session of before."""
+
+    async def page(self, cwd: Path | None, cursor: str) -> tuple[Sequence[Listed], str]:
+        if cursor:
+            raise ValueError(cursor)
+        return [], ""
+
+    async def take_up(self, session_id: str) -> Stored | None:
+        return None
+
+    async def delete(self, session_id: str) -> None:
+        pass
 
 
 class MemoryTransport:
@@ -230,7 +246,8 @@ async def connected(
 
     with lines, frames, to_agent, from_agent:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(serve, agent or new_agent(), MemoryTransport(lines, frames), factory)
+            transport = MemoryTransport(lines, frames)
+            tasks.start_soon(serve, agent or new_agent(), transport, factory, NoStore())
             yield client
             client.hang_up()
 

@@ -15,10 +15,16 @@ async def test_initialize_answers_version_1_whatever_the_client_speaks(version: 
         assert await client.result("initialize", {"protocolVersion": version}) == {
             "protocolVersion": 1,
             "agentCapabilities": {
-                "loadSession": False,
+                "loadSession": True,
                 "promptCapabilities": {"image": False, "audio": False, "embeddedContext": True},
                 "mcpCapabilities": {"http": True, "sse": True},
-                "sessionCapabilities": {"close": {}, "additionalDirectories": {}},
+                "sessionCapabilities": {
+                    "list": {},
+                    "resume": {},
+                    "close": {},
+                    "delete": {},
+                    "additionalDirectories": {},
+                },
             },
             "agentInfo": {"name": "gpt-oss-acp", "title": "GPT-OSS", "version": "0.0.0"},
             "authMethods": [{"id": "local", "name": "Local model, no login"}],
@@ -73,6 +79,10 @@ async def test_second_initialize_is_answered_like_the_first() -> None:
         "session/close",
         "session/set_mode",
         "session/set_config_option",
+        "session/load",
+        "session/list",
+        "session/resume",
+        "session/delete",
     ],
 )
 async def test_nothing_is_done_before_initialize(method: str) -> None:
@@ -83,10 +93,6 @@ async def test_nothing_is_done_before_initialize(method: str) -> None:
 @pytest.mark.parametrize(
     "method",
     [
-        "session/load",
-        "session/list",
-        "session/resume",
-        "session/delete",
         "session/fork",
         "session/set_model",
         "logout",

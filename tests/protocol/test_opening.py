@@ -26,6 +26,7 @@ from tests.protocol.harness import (
     FrameChecker,
     Json,
     MemoryTransport,
+    NoStore,
     ScriptedSession,
     new_agent,
     say_hello,
@@ -54,7 +55,7 @@ QUICK: list[Json] = [
     request(11, "session/set_mode", sessionId="sess_9", modeId="gptoss_20b"),
     request(12, "session/set_config_option", sessionId="sess_1", configId="effort", value="low"),
     request(13, "session/set_config_option", sessionId="sess_1", configId="effort", value="no"),
-    request(14, "session/load", sessionId="sess_1"),
+    request(14, "session/fork", sessionId="sess_1"),
     {"jsonrpc": "2.0", "method": "session/cancel", "params": {"sessionId": "sess_1"}},
     {"jsonrpc": "2.0", "method": "$/cancel_request", "params": {"requestId": 1}},
 ]
@@ -107,7 +108,7 @@ async def test_both_phases_answer_the_same_frames_the_same() -> None:
             to_agent.send_nowait(line)
         to_agent.close()
         with anyio.fail_after(20):
-            await serve(new_agent(), MemoryTransport(lines, frames), make_session)
+            await serve(new_agent(), MemoryTransport(lines, frames), make_session, NoStore())
         frames.close()
         assert [line async for line in from_agent] == opening
 
@@ -196,7 +197,7 @@ async def test_connection_goes_on_where_the_opening_ended() -> None:
             ready.set()
 
         with anyio.fail_after(5):
-            await serve_connection(opened, make_session, on_ready)
+            await serve_connection(opened, make_session, NoStore(), on_ready)
         assert ready.is_set()
         ids = [frame.get("id", "update") for frame in answers(from_agent)]
         assert ids[:2] == [1, 2]

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from acp_agent.conversation import ModelStep, ToolMessage, UserMessage
-from acp_agent.events import TextDelta
+from acp_agent.events import TextDelta, UsageUpdated
 from acp_agent.recording.records import from_object, to_object
 from acp_agent.recording.trajectory import SessionInUse, Trajectory
 
@@ -30,7 +30,9 @@ def told() -> list[str]:
 
 @pytest.fixture
 def record(tmp_path: Path, told: list[str]) -> Trajectory:
-    return Trajectory(tmp_path / "new" / "s.jsonl", HEAD, lambda: {"mode": "m"}, told.append)
+    record = Trajectory(tmp_path / "new" / "s.jsonl", HEAD)
+    record.bind(lambda: {"mode": "m"}, told.append)
+    return record
 
 
 async def test_a_turn_is_written_line_by_line(record: Trajectory, tmp_path: Path) -> None:
@@ -68,8 +70,6 @@ async def test_entries_keep_their_exact_tokens(record: Trajectory, tmp_path: Pat
 async def test_the_title_and_the_size_stand_at_every_end(
     record: Trajectory, tmp_path: Path
 ) -> None:
-    from acp_agent.events import UsageUpdated
-
     record.turn(1, UserMessage("hi"))
     record.titled("Greeting")
     record.event(UsageUpdated(10, 100))
@@ -86,16 +86,30 @@ async def test_the_title_and_the_size_stand_at_every_end(
     }
 
 
-async def test_a_second_process_is_refused_and_the_first_goes_on(
+async def test_while_a_turn_runs_no_other_process_goes_on(
     record: Trajectory, tmp_path: Path
 ) -> None:
     record.turn(1, UserMessage("hi"))
-    other = Trajectory(tmp_path / "new" / "s.jsonl", HEAD, dict, print)
-    with pytest.raises(SessionInUse, match="open in another agent; close it there"):
+    other = Trajectory(tmp_path / "new" / "s.jsonl", HEAD, None)
+    with pytest.raises(SessionInUse, match="another agent is at work in this session"):
         other.open()
-    record.close()
+    await record.end(1, "end_turn")
     other.open()
     other.close()
+    record.turn(2, UserMessage("nobody has written in between"))
+
+
+async def test_who_was_overtaken_writes_nothing_more(record: Trajectory, tmp_path: Path) -> None:
+    record.turn(1, UserMessage("hi"))
+    await record.end(1, "end_turn")
+    other = Trajectory(tmp_path / "new" / "s.jsonl", HEAD, None)
+    other.turn(2, UserMessage("from elsewhere"))
+    await other.end(2, "end_turn")
+    size = (tmp_path / "new" / "s.jsonl").stat().st_size
+    with pytest.raises(SessionInUse, match="gone on in another agent; load it anew"):
+        record.turn(2, UserMessage("here"))
+    record.titled("late")
+    assert (tmp_path / "new" / "s.jsonl").stat().st_size == size
 
 
 async def test_a_line_that_was_cut_off_stays_alone(record: Trajectory, tmp_path: Path) -> None:
@@ -104,6 +118,7 @@ async def test_a_line_that_was_cut_off_stays_alone(record: Trajectory, tmp_path:
     record.close()
     with path.open("ab") as file:
         file.write(b'{"t": "torn')
+    record = Trajectory(path, HEAD, None)
     record.turn(2, UserMessage("again"))
     assert path.read_bytes().splitlines()[-2] == b'{"t": "torn'
     assert json.loads(path.read_bytes().splitlines()[-1])["n"] == 2
@@ -113,7 +128,8 @@ async def test_what_cannot_be_written_is_said_once_and_stops_nothing(
     tmp_path: Path, told: list[str]
 ) -> None:
     (tmp_path / "file").write_text("no directory")
-    record = Trajectory(tmp_path / "file" / "s.jsonl", HEAD, dict, told.append)
+    record = Trajectory(tmp_path / "file" / "s.jsonl", HEAD)
+    record.bind(dict, told.append)
     record.turn(1, UserMessage("hi"))
     record.event(TextDelta("1", "Hello"))
     with anyio.fail_after(5):

@@ -1,0 +1,134 @@
+"""Sessions that outlive their process: listed, loaded, resumed, deleted, by the real agent."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import anyio
+import pytest
+
+from acp_agent.client import Client, LocalHost, allow, open_client
+from acp_agent.errors import RpcError
+
+pytestmark = pytest.mark.anyio
+
+Env = dict[str, str]
+Json = dict[str, Any]
+
+SCRIPT = """
+on "work":
+  think I look first.
+  call list_files {}
+
+  preamble I write.
+  call write_file {"path": "new.txt", "content": "one\\n"}
+
+  call shell {"command": "printf 'a b c'"}
+
+  say Done, **all** of it.
+
+on "hello":
+  say Hello 👋.
+"""
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    file = tmp_path / "script.txt"
+    file.write_text(dedent(SCRIPT))
+    return file
+
+
+@asynccontextmanager
+async def agent(env: Env, workspace: Path, *flags: str) -> AsyncGenerator[Client]:
+    command = [sys.executable, "-m", "acp_agent", "serve", *flags]
+    with anyio.fail_after(60):
+        async with open_client(command, LocalHost(workspace, allow), env=env) as client:
+            yield client
+
+
+def coalesced(updates: Sequence[Json]) -> list[Json]:
+    """Return the updates as an editor shows them: texts joined, calls as they ended, by id."""
+    shown: dict[str, Json] = {}
+    for update in updates:
+        kind = update["sessionUpdate"]
+        update = {name: value for name, value in update.items() if name != "_meta"}
+        if kind.endswith("_chunk"):
+            key = update.get("messageId") or f"user {len(shown)}"
+            if key in shown:
+                shown[key]["content"]["text"] += update["content"]["text"]
+            else:
+                shown[key] = json.loads(json.dumps(update))
+        elif kind.startswith("tool_call"):
+            shown.setdefault(update["toolCallId"], {}).update(update)
+        else:
+            shown[kind] = update
+    return list(shown.values())
+
+
+async def test_a_session_is_loaded_by_another_process_as_it_was_said(
+    world: Env, workspace: Path, script: Path
+) -> None:
+    live: list[Json] = []
+    async with agent(world, workspace, "--script", str(script), "--approvals", "full") as first:
+        session = await first.new_session(workspace)
+        await session.set_option("effort", "high")
+        for prompt in ("hello", "work"):
+            live.append(
+                {"sessionUpdate": "user_message_chunk", "content": {"type": "text", "text": prompt}}
+            )
+            assert await session.prompt(prompt, live.append) == "end_turn"
+    replayed: list[Json] = []
+    async with agent(world, workspace, "--script", str(script)) as second:
+        loaded = await second.load_session(session.id, workspace, replayed.append)
+        assert coalesced(replayed) == coalesced(live)
+        assert loaded.options["effort"] == "high"
+        assert await loaded.prompt("hello") == "end_turn"
+        (listed,) = (await second.request("session/list", {"cwd": str(workspace)}))["sessions"]
+        assert (listed["sessionId"], listed["title"]) == (session.id, "hello")
+
+
+async def test_resume_goes_on_and_shows_nothing(world: Env, workspace: Path, script: Path) -> None:
+    flags = ("--script", str(script), "--approvals", "full")
+    async with agent(world, workspace, *flags) as first:
+        session = await first.new_session(workspace)
+        await session.prompt("work")
+    async with agent(world, workspace, *flags) as second:
+        seen: list[Json] = []
+        second.listeners[session.id] = seen.append
+        params = {"sessionId": session.id, "cwd": str(workspace), "mcpServers": []}
+        assert "configOptions" in await second.request("session/resume", params)
+        assert [update for update in seen if update["sessionUpdate"].endswith("_chunk")] == []
+
+
+async def test_a_deleted_session_is_gone(world: Env, workspace: Path, script: Path) -> None:
+    async with agent(world, workspace, "--script", str(script)) as client:
+        session = await client.new_session(workspace)
+        await session.prompt("hello")
+        await client.request("session/delete", {"sessionId": session.id})
+        listed = await client.request("session/list", {"cwd": str(workspace)})
+        assert session.id not in [one["sessionId"] for one in listed["sessions"]]
+        with pytest.raises(RpcError, match="names no session"):
+            await client.load_session(session.id, workspace)
+        await client.request("session/delete", {"sessionId": session.id})
+
+
+async def test_two_agents_do_not_go_on_with_one_session(
+    world: Env, workspace: Path, script: Path
+) -> None:
+    flags = ("--script", str(script))
+    async with agent(world, workspace, *flags) as first, agent(world, workspace, *flags) as second:
+        session = await first.new_session(workspace)
+        await session.prompt("hello")
+        other = await second.load_session(session.id, workspace)
+        await other.prompt("hello")
+        with pytest.raises(RpcError, match="gone on in another agent; load it anew"):
+            await session.prompt("hello")
+        again = await first.load_session(session.id, workspace)
+        assert await again.prompt("hello") == "end_turn"
