@@ -159,8 +159,8 @@ def _opened(time: str, r: Object) -> Opened:
     roots = r.get("roots", [])
     if isinstance(roots, list):
         roots = tuple(cast("list[Any]", roots))
-    rest = (r.get(name, "") for name in ("agent", "mode", "model"))
-    return Opened(time, r["id"], r.get("cwd", ""), roots, *rest)
+    agent, mode, model = (r.get(name, "") for name in ("agent", "mode", "model"))
+    return Opened(time, r["id"], r.get("cwd", ""), roots, agent, mode, model)
 
 
 def _options(time: str, r: Object) -> OptionsSet:
@@ -211,8 +211,8 @@ def _title(time: str, r: Object) -> Titled:
 
 def _end(time: str, r: Object) -> TurnEnded:
     # What is not known may be left out, or null.
-    words = (r.get(name) or "" for name in ("stop", "error", "title"))
-    return TurnEnded(time, r["n"], *words, r.get("used") or 0, r.get("size") or 0)
+    stop, error, title = (r.get(name) or "" for name in ("stop", "error", "title"))
+    return TurnEnded(time, r["n"], stop, error, title, r.get("used") or 0, r.get("size") or 0)
 
 
 _KINDS: dict[str, Callable[[str, Object], Line]] = {

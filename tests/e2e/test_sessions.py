@@ -102,7 +102,7 @@ async def test_resume_goes_on_and_shows_nothing(world: Env, workspace: Path, scr
     async with agent(world, workspace, *flags) as second:
         seen: list[Json] = []
         second.listeners[session.id] = seen.append
-        params = {"sessionId": session.id, "cwd": str(workspace), "mcpServers": []}
+        params: Json = {"sessionId": session.id, "cwd": str(workspace), "mcpServers": []}
         assert "configOptions" in await second.request("session/resume", params)
         assert [update for update in seen if update["sessionUpdate"].endswith("_chunk")] == []
 
