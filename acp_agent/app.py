@@ -88,7 +88,7 @@ def recorded(opened: OpenSession) -> tuple[Trajectory, Past]:
     options = opened.options
     if isinstance(opened.stored, StoredSession):
         record, recall = opened.stored.record, opened.stored.recall
-        past = Past(recall.entries, recall.turns)
+        past = Past(recall.entries, recall.turns, recall.title, recall.tally)
     else:
         head = {"id": opened.id, "cwd": str(opened.cwd), "roots": list(map(str, opened.roots))}
         agent = {"agent": f"acp-agent {__version__}"}

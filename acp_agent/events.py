@@ -16,6 +16,7 @@ ToolKind = Literal[
 ToolStatus = Literal["pending", "in_progress", "completed", "failed"]
 PlanStatus = Literal["pending", "in_progress", "completed"]
 Priority = Literal["high", "medium", "low"]
+CompactionStatus = Literal["in_progress", "completed", "failed", "cancelled"]
 Severity = Literal["info", "warning", "error"]
 
 
@@ -153,6 +154,30 @@ class Noticed:
 
 
 @dataclass(frozen=True, slots=True)
+class CompactionUpdated:
+    """The conversation is being made shorter, or is; `text` says what came of it."""
+
+    compaction_id: str
+    status: CompactionStatus
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CompactionSummarized:
+    """More of the summary that takes the place of what was said before."""
+
+    compaction_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Titled:
+    """What the session is about, in a few words."""
+
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
 class UsageUpdated:
     """Tokens in the context after a model call, and how many it holds."""
 
@@ -183,6 +208,9 @@ Event = (
     | ToolOutput
     | PlanUpdated
     | Noticed
+    | CompactionUpdated
+    | CompactionSummarized
+    | Titled
     | UsageUpdated
     | StepMeasured
 )

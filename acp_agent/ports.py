@@ -149,6 +149,10 @@ class LocalModelBackend(Protocol):
         """Return how many tokens prompt and answer may have together."""
         ...
 
+    async def count(self, request: ModelRequest) -> int | None:
+        """Return how many tokens the prompt of `request` has; None if only the engine knows."""
+        ...
+
 
 class Chooser(Protocol):
     """A model that can be held to a JSON Schema when it has to decide something."""

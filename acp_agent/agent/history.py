@@ -9,7 +9,7 @@ from acp_agent.conversation import Call, Entry, ModelStep, ToolMessage, UserMess
 
 
 class History:
-    """A list of entries; what a model has read and what it answered are never rewritten.
+    """A list of entries; what a model has read and answered is only rewritten by `replace`.
 
     Every change is told to `recorder`.
     """
@@ -60,6 +60,11 @@ class History:
     def remark(self, recipient: str, text: str) -> None:
         """Tell the model something about a call of its that never became one."""
         self._add(ToolMessage(recipient, text))
+
+    def replace(self, entries: Sequence[Entry]) -> None:
+        """Go on from these instead; the conversation got too long."""
+        self._recorder.replaced(entries)
+        self._entries = list(entries)
 
     def open_calls(self) -> tuple[Call, ...]:
         """Return the calls of the last step that have no answer yet."""

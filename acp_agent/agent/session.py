@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 from typing import Literal
@@ -12,6 +12,8 @@ from typing import Literal
 import anyio
 
 from acp_agent.agent.calls import CallRunner, TurnCancelled
+from acp_agent.agent.commands import Commands, Export, parse
+from acp_agent.agent.compaction import Compactor
 from acp_agent.agent.history import History
 from acp_agent.agent.inline import read_ahead
 from acp_agent.agent.options import SessionOptions
@@ -20,11 +22,12 @@ from acp_agent.agent.permissions import Permissions
 from acp_agent.agent.recorder import NoRecord, Recorder
 from acp_agent.agent.rewriting import NewRewriter, Unchanged
 from acp_agent.agent.setup import Setup
+from acp_agent.agent.tally import Tally
 from acp_agent.agent.turn import DEFAULT_LIMITS, Limits, Turn
 from acp_agent.agent.voice import SmallModel, Voice
 from acp_agent.conversation import Effort, Entry, ModelRequest, UserMessage
 from acp_agent.errors import AgentError, ContextOverflow, NoModel
-from acp_agent.events import Emit, Event, StopReason
+from acp_agent.events import Emit, Event, StopReason, TextDelta
 from acp_agent.routing.facts import Answerer, SessionFacts
 from acp_agent.tools.base import Toolbox
 
@@ -35,13 +38,12 @@ CLEAN_UP_SECONDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What a session that goes on has behind it: its history, and how many turns it had."""
+    """What a session that goes on has behind it: its history, its turns, what it counted."""
 
     entries: tuple[Entry, ...] = ()
     turns: int = 0
-
-
-NOTHING = Past()
+    title: str = ""
+    tally: Tally = field(default_factory=Tally)
 
 
 class Session:
@@ -63,13 +65,15 @@ class Session:
         rewrite: NewRewriter = Unchanged,
         setup: Setup | None = None,
         recorder: Recorder | None = None,
-        past: Past = NOTHING,
+        past: Past | None = None,
+        export: Export | None = None,
     ) -> None:
         """Take what the session works with; without `fm`, every prompt goes to GPT-OSS.
 
         `rewrite` is for what GPT-OSS says, such as citations; `setup` offers a model where none is;
-        `past` is what a session that goes on has behind it.
+        `past` is what a session that goes on has behind it; `export` writes its record to a file.
         """
+        past = past or Past()
         self.id = session_id
         self._options = options
         self._voice = voice
@@ -84,6 +88,17 @@ class Session:
         self._setup = setup
         self._recorder = recorder or NoRecord()
         self._history = History(self._recorder, past.entries)
+        self._tally = past.tally
+        self._title = past.title
+        self._compactor = Compactor(
+            session_id,
+            self._history,
+            lambda: self._gptoss_voice().model,
+            self._request,
+            lambda: self._tally.size,
+        )
+        facts = {"Session": session_id, "Workspace": workspace_root}
+        self._commands = Commands(options, toolbox, self._tally, self._compactor, facts, export)
         self._busy = anyio.Lock()
         self._turn: anyio.CancelScope | None = None
         self._numbers = count(past.turns + 1)
@@ -159,13 +174,19 @@ class Session:
     async def _recorded(self, number: int, message: UserMessage, emit: Emit) -> StopReason:
         async def say(event: Event) -> None:
             self._recorder.event(event)
+            self._tally.feed(event)
             await emit(event)
 
+        turn_id = f"{self.id}.{number}"
+        command = parse(message.words)
+        if command is not None:
+            await say(TextDelta(turn_id, await self._commands.answer(*command, say)))
+            return "end_turn"
         if self._preface and not self._history.entries:
             message = replace(message, note=self._preface)
         self._history.add_user(message)
         try:
-            return await self._answer(f"{self.id}.{number}", message, say)
+            return await self._answer(turn_id, message, say)
         except AgentError as error:
             logger.warning("turn of %s: %s", self.id, error)
             too_long = isinstance(error, ContextOverflow)
@@ -209,6 +230,7 @@ class Session:
             limits=self._limits,
             label=voice.label,
             rewrite=self._rewrite,
+            compactor=self._compactor,
         )
         try:
             return await self._run_or_set_up(turn, turn_id, emit)

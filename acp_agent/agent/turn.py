@@ -10,10 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from acp_agent.agent.calls import CallRunner
+from acp_agent.agent.compaction import Compactor
 from acp_agent.agent.history import History
 from acp_agent.agent.rewriting import NewRewriter, TextRewriter, Unchanged
 from acp_agent.conversation import ModelRequest, ModelStep
-from acp_agent.errors import BackendError
+from acp_agent.errors import BackendError, ContextOverflow
 from acp_agent.events import (
     Emit,
     Noticed,
@@ -65,6 +66,7 @@ class Turn:
         limits: Limits,
         label: str = "",
         rewrite: NewRewriter = Unchanged,
+        compactor: Compactor | None = None,
     ) -> None:
         self._id = turn_id
         self._model = model
@@ -76,13 +78,14 @@ class Turn:
         self._label = label
         self._reading = -1
         self._rewrite = rewrite
+        self._compactor = compactor
         self._speaking: tuple[str, TextRewriter] | None = None  # the message that is being said
 
     async def run(self) -> StopReason:
         """Run to the stop reason. Raises BackendError; what was said until then is kept."""
         bad = 0
         for number in range(self._limits.steps):
-            step, ended = await self._generate(number)
+            step, ended = await self._generate_in_room(number)
             if ended.reason == "limit":
                 return "max_tokens"
             if is_answer(step):
@@ -95,6 +98,22 @@ class Turn:
                 return "max_turn_requests"
         await self._emit(Noticed(f"stopped after {self._limits.steps} steps", "warning"))
         return "max_turn_requests"
+
+    async def _generate_in_room(self, number: int) -> tuple[ModelStep, StepEnded]:
+        """Ask the model; make room before, and once more if the engine says that it is too little.
+
+        Raises:
+            ContextOverflow: The last message alone is too large.
+
+        """
+        if self._compactor is None:
+            return await self._generate(number)
+        await self._compactor.fit(self._emit)
+        try:
+            return await self._generate(number)
+        except ContextOverflow as error:
+            await self._compactor.recover(error, self._emit)
+            return await self._generate(number)
 
     async def _generate(self, number: int) -> tuple[ModelStep, StepEnded]:
         ended = StepEnded("stop")

@@ -91,6 +91,9 @@ class AppleFm:
         """Answer `request` in one piece. Raises as `stream` does."""
         return await whole_step(self.stream(request))
 
+    async def count(self, request: ModelRequest) -> None:
+        """Return None: only the server knows its tokens."""
+
     async def prefill(self, request: ModelRequest) -> None:
         """Do nothing: every request has a session of its own."""
 

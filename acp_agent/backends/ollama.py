@@ -96,6 +96,9 @@ class OllamaBackend:
         answering = self._asked(replace(request, tools=()), {"format": choice.schema})
         return chosen(choice, await whole_step(answering), request.max_tokens)
 
+    async def count(self, request: ModelRequest) -> None:
+        """Return None: only the server knows its tokens."""
+
     async def prefill(self, request: ModelRequest) -> None:
         """Have the weights loaded; a prompt cannot be read ahead. Raises BackendError."""
         del request

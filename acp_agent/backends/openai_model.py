@@ -70,6 +70,9 @@ class OpenAIModel:
         """Answer `request` in one piece. Raises as `stream` does."""
         return await whole_step(self.stream(request))
 
+    async def count(self, request: ModelRequest) -> None:
+        """Return None: only the server knows its tokens."""
+
     async def prefill(self, request: ModelRequest) -> None:
         """Have an engine of ours read `request`; any other server may have better things to do.
 

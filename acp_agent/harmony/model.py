@@ -106,6 +106,11 @@ class HarmonyModel:
         _, codec = await self._prepared()
         await self._engine.prefill(codec.ahead(request, self._today()))
 
+    async def count(self, request: ModelRequest) -> int:
+        """Return how many tokens the prompt has. Raises EngineUnavailable."""
+        _, codec = await self._prepared()
+        return len(codec.prompt(request, self._today()))
+
     def _sampling_for(self, request: ModelRequest) -> Sampling:
         sampling = self._sampling
         if request.temperature is not None:

@@ -63,6 +63,7 @@ class ClientCapabilities(NamedTuple):
     live_terminals: bool = False
     panes: bool = False
     setup_terminal: bool = False
+    compaction: bool = False
 
 
 class Reply(NamedTuple):
@@ -128,6 +129,7 @@ class Agent:
             notices=offered.part("session").is_object("notices"),
             live_terminals=offered.meta.get("terminal_output") is True,
             panes=offered.meta.get("ui_pane") is True,
+            compaction=offered.part("session").is_object("compaction"),
             setup_terminal=offered.part("auth").flag("terminal"),
         )
         return Reply(

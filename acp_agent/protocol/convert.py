@@ -8,6 +8,8 @@ from typing import Any, assert_never
 
 from acp_agent.conversation import UserMessage
 from acp_agent.events import (
+    CompactionSummarized,
+    CompactionUpdated,
     Diff,
     Event,
     Image,
@@ -20,6 +22,7 @@ from acp_agent.events import (
     Text,
     TextDelta,
     ThoughtDelta,
+    Titled,
     ToolCallStarted,
     ToolCallUpdated,
     ToolContent,
@@ -61,12 +64,31 @@ class Converter:
                 return (_plan(event),)
             case Noticed():
                 return (self._notice(event),)
+            case CompactionUpdated() | CompactionSummarized():
+                return self._compaction(event)
+            case Titled(title):
+                return ({"sessionUpdate": "session_info_update", "title": _title(title)},)
             case UsageUpdated(used, size):
                 return ({"sessionUpdate": "usage_update", "used": used, "size": size},)
             case StepMeasured():
                 return ()
             case _:
                 assert_never(event)
+
+    def _compaction(self, event: CompactionUpdated | CompactionSummarized) -> tuple[Object, ...]:
+        if not self._client.compaction:
+            words = event.text if isinstance(event, CompactionUpdated) else ""
+            return (self._notice(Noticed(words)),) if words else ()
+        named: Object = {"compactionId": event.compaction_id}
+        if isinstance(event, CompactionSummarized):
+            content: Object = {"type": "text", "text": cut(event.text)}
+            return ({"sessionUpdate": "compaction_summary_chunk", **named, "content": content},)
+        update: Object = {"sessionUpdate": "compaction_update", **named, "status": event.status}
+        if event.status == "failed":
+            update["error"] = event.text
+        elif event.text:
+            update["_meta"] = {"text": event.text}
+        return (update,)
 
     def _notice(self, event: Noticed) -> Object:
         if self._client.notices:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import anyio.to_thread
 
+from acp_agent import events
+from acp_agent.agent.tally import Tally
 from acp_agent.conversation import Entry, UserMessage
 from acp_agent.events import (
     Event,
@@ -50,6 +52,7 @@ class Recall:
         self._path = path
         self._entries: list[Entry] = []
         self._open: dict[str, str] = {}  # calls that have not ended, and their live output
+        self.tally = Tally()
         self.session = Opened("", "")
         self.options: dict[str, str] = {}
         self.title = ""
@@ -88,11 +91,15 @@ class Recall:
                     self.turns = max(self.turns, number)
                     yield message
                 case Happened(_, event):
+                    self.tally.feed(event)
                     yield self._completed(event)
                 case HistoryChanged(_, added, dropped):
                     keep = 0 if dropped is None else max(0, len(self._entries) - dropped)
                     self._entries[keep:] = added
-                case Titled(_, title) | TurnEnded(title=title):
+                case Titled(_, title):
+                    self.title = title
+                    yield events.Titled(title)
+                case TurnEnded(title=title):
                     self.title = title or self.title
                 case _:
                     pass

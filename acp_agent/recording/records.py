@@ -21,6 +21,8 @@ OPAQUE = frozenset({"meta", "raw_input", "raw_output", "milliseconds"})
 _CLASSES: dict[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
+        events.CompactionSummarized,
+        events.CompactionUpdated,
         events.Diff,
         events.Image,
         events.Location,
@@ -30,6 +32,7 @@ _CLASSES: dict[str, type[Any]] = {
         events.StepMeasured,
         events.Terminal,
         events.Text,
+        events.Titled,
         events.TextDelta,
         events.ThoughtDelta,
         events.ToolCallStarted,

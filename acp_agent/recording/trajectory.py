@@ -21,7 +21,7 @@ import anyio.to_thread
 
 from acp_agent.conversation import Entry, UserMessage
 from acp_agent.errors import AgentError
-from acp_agent.events import Event, ToolOutput, UsageUpdated
+from acp_agent.events import Event, Titled, ToolOutput, UsageUpdated
 from acp_agent.recording.records import to_object
 
 logger = logging.getLogger(__name__)
@@ -116,6 +116,9 @@ class Trajectory:
         self._write("turn", n=number, message=to_object(message))
 
     def event(self, event: Event) -> None:
+        if isinstance(event, Titled):
+            self.titled(event.title)
+            return
         if isinstance(event, UsageUpdated):
             self._usage = {"used": event.used, "size": event.size}
         if isinstance(event, ToolOutput) and not event.ended:

@@ -50,6 +50,9 @@ class Small:
     async def context_size(self) -> int:
         return self._window
 
+    async def count(self, request: ModelRequest) -> None:
+        """Return None: only the server knows its tokens."""
+
     async def prefill(self, request: ModelRequest) -> None:
         self.prefills.append(request)
 

@@ -1,0 +1,163 @@
+"""The slash commands of a session: answered by the session itself, inside a turn, by no model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple
+
+from acp_agent.agent.compaction import Compactor
+from acp_agent.agent.options import SessionOptions
+from acp_agent.agent.tally import Tally
+from acp_agent.events import Emit
+from acp_agent.tools.base import Toolbox
+
+FORMS = ("md", "html", "jsonl")
+Export = Callable[[str], Awaitable[str]]
+"""Writes the conversation in one of `FORMS` and returns where. Raises AgentError."""
+
+
+class Command(NamedTuple):
+    """A command as the client lists it; `hint` says what may follow its name."""
+
+    name: str
+    description: str
+    hint: str = ""
+
+
+COMMANDS = (
+    Command("compact", "Sum up the conversation so far, to make room", "what to keep in mind"),
+    Command("status", "Model, mode, approvals, and how full the context is"),
+    Command("usage", "Tokens and times of this session"),
+    Command("tools", "The tools that the model has"),
+    Command("routing", "Who answered the last prompts, and why"),
+    Command("diff", "What was changed in this session"),
+    Command("export", "Write the conversation to a file", "md, html or jsonl"),
+    Command("help", "These commands"),
+)
+
+
+def parse(words: str) -> tuple[str, str] | None:
+    """Return name and argument of a command; None of anything else."""
+    if not words.startswith("/"):
+        return None
+    name, _, argument = words[1:].partition(" ")
+    known = [command.name for command in COMMANDS]
+    return (name, argument.strip()) if name.strip() in known else None
+
+
+def help_text() -> str:
+    """Return the list of commands."""
+    return "\n".join(
+        f"- `/{c.name}{f' [{c.hint}]' if c.hint else ''}` {c.description}" for c in COMMANDS
+    )
+
+
+class Commands:
+    """Answers the commands of one session; `facts` are what else it can say of itself."""
+
+    def __init__(
+        self,
+        options: SessionOptions,
+        toolbox: Toolbox,
+        tally: Tally,
+        compactor: Compactor,
+        facts: Mapping[str, str],
+        export: Export | None = None,
+    ) -> None:
+        self._options = options
+        self._toolbox = toolbox
+        self._tally = tally
+        self._compactor = compactor
+        self._facts = facts
+        self._export_to = export
+
+    async def answer(self, name: str, argument: str, emit: Emit) -> str:
+        """Return the answer to a command, as Markdown. Raises BackendError."""
+        match name:
+            case "compact":
+                return await self._compact(argument, emit)
+            case "status":
+                return self._status()
+            case "usage":
+                return self._usage()
+            case "tools":
+                return self._tools()
+            case "routing":
+                return self._routing()
+            case "diff":
+                return self._diff()
+            case "export":
+                return await self._export(argument)
+            case _:
+                return help_text()
+
+    async def _compact(self, focus: str, emit: Emit) -> str:
+        made = await self._compactor.compact(emit, focus)
+        if made.before == made.after:
+            return "There is nothing to sum up yet."
+        return f"The conversation has {made.after:,} tokens now; it had {made.before:,}."
+
+    def _status(self) -> str:
+        tally = self._tally
+        values = {option.name: self._options[option.id] for option in self._options.options}
+        context = f"{tally.used:,} of {tally.size:,} tokens" if tally.size else ""
+        return listed({**values, "Context": context, **self._facts})
+
+    def _usage(self) -> str:
+        tally = self._tally
+        if not tally.calls:
+            return "No model has been called in this session yet."
+        return listed(
+            {
+                "Model calls": f"{tally.calls:,}",
+                "Read": f"{tally.prompt_tokens:,} tokens"
+                f"{_rate(tally.prompt_tokens, tally.prompt_ms)}",
+                "Taken from the cache": f"{tally.cached_tokens:,} tokens",
+                "Written": f"{tally.predicted_tokens:,} tokens"
+                f"{_rate(tally.predicted_tokens, tally.predicted_ms)}",
+                "Context": f"{tally.used:,} of {tally.size:,} tokens" if tally.size else "",
+            }
+        )
+
+    def _tools(self) -> str:
+        lines = [f"- `{tool.name}` {_sentence(tool.description)}" for tool in self._toolbox.specs]
+        return "\n".join(lines) or "The model has no tools."
+
+    def _routing(self) -> str:
+        if not self._tally.decisions:
+            return "Nothing was routed in this session: every prompt went to the chosen model."
+        return "\n".join(
+            f"- {decision.get('decision')}: {decision.get('reason')}"
+            for decision in self._tally.decisions
+        )
+
+    def _diff(self) -> str:
+        lines = list(self._tally.diff())
+        if not lines:
+            return "No file was changed in this session by an edit (commands may have)."
+        fence = "`" * max(
+            3, 1 + max((len(run) for run in re.findall("`+", "\n".join(lines))), default=0)
+        )
+        return "\n".join([f"{fence}diff", *lines, fence])
+
+    async def _export(self, form: str) -> str:
+        if self._export_to is None:
+            return "This session is not recorded, so there is nothing to export."
+        if form and form not in FORMS:
+            return f"There is no form {form!r}; write /export followed by {', '.join(FORMS)}."
+        return f"Written to {await self._export_to(form or FORMS[0])}"
+
+
+def listed(rows: Mapping[str, str]) -> str:
+    """Return names and values as a Markdown list; what is empty is left out."""
+    return "\n".join(f"- {name}: {value}" for name, value in rows.items() if value)
+
+
+def _rate(tokens: int, milliseconds: float) -> str:
+    return f", {1000 * tokens / milliseconds:,.0f} a second" if milliseconds > 0 else ""
+
+
+def _sentence(text: str) -> str:
+    line = " ".join(text.split())
+    return line.partition(". ")[0][:160].rstrip(".")
