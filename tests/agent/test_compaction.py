@@ -1,0 +1,157 @@
+"""Long conversations: what is cut, summed up and kept, and that the history stays well formed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+
+from acp_agent.agent.compaction import HEADING
+from acp_agent.backends.script import Answer, Invoke, Say, Think
+from acp_agent.backends.scripted import ScriptedEngine
+from acp_agent.conversation import ModelStep, ToolMessage, UserMessage
+from acp_agent.errors import ContextOverflow
+from acp_agent.events import CompactionSummarized, CompactionUpdated
+from acp_agent.harmony.parser import Parser
+from acp_agent.harmony.vocab import load_vocabulary
+from acp_agent.ports import EngineEvent, Sampling
+from tests.agent.conftest import MakeStage, Stage
+
+pytestmark = pytest.mark.anyio
+
+FACT = "the port is 4711"
+SUMMARY = f"The user builds a server; {FACT}."
+READ = Invoke("read_file", '{"path": "long.txt"}')
+
+
+def engine(context: int = 4000, *, first: str = "Fine.") -> ScriptedEngine:
+    return ScriptedEngine(
+        [
+            Answer([[Say(SUMMARY)]], "Sum up our conversation", again=True),
+            Answer([[READ], [Say(first)]], "read it", again=True),
+            Answer([[Think("ok"), Say("Noted.")]], again=True),
+        ],
+        context=context,
+    )
+
+
+def written(play: Stage, characters: int = 8_000) -> Stage:
+    words = "".join(f"line {n}\n" for n in range(characters // 8))
+    (play.cwd / "long.txt").write_text(words)
+    return play
+
+
+def told(play: Stage) -> list[str]:
+    return [event.text for event in play.of(CompactionUpdated) if event.text]
+
+
+async def test_a_short_conversation_is_left_alone(stage: MakeStage) -> None:
+    play = stage(engine=engine())
+    for _ in range(3):
+        await play.prompt("hello")
+    assert play.of(CompactionUpdated) == []
+
+
+async def test_old_tool_results_are_cut_first_and_only_as_far_as_needed(stage: MakeStage) -> None:
+    play = written(stage(engine=engine(9_000)))
+    for _ in range(3):
+        await play.prompt("read it")
+    (words,) = told(play)
+    assert words.startswith("old tool results were cut: ")
+    text = play.prompt_text()
+    assert "characters left out …]" in text
+    assert "line 1\n" in text  # the head stays
+    assert HEADING not in text
+
+
+async def test_a_fact_outlives_five_summaries(stage: MakeStage) -> None:
+    play = stage(engine=engine(2_400))
+    await play.prompt(f"Remember: {FACT}. " + "word " * 400)
+    while len(play.of(CompactionSummarized)) == 0 or len(told(play)) < 5:
+        assert await play.prompt("more " * 400) == "end_turn"
+        assert len(play.events) < 5_000
+    assert FACT in play.prompt_text()
+    assert HEADING.strip() in play.prompt_text()
+
+
+async def test_the_history_stays_well_formed_harmony(stage: MakeStage) -> None:
+    play = written(stage(engine=engine(6_000)))
+    for _ in range(6):
+        await play.prompt("read it")
+    history = play.session._history.entries
+    vocabulary = load_vocabulary()
+    waiting = 0
+    for entry in history:
+        match entry:
+            case UserMessage():
+                assert waiting == 0
+            case ModelStep(calls=calls, tokens=tokens):
+                assert waiting == 0
+                waiting = len(calls)
+                parser = Parser(vocabulary, str)
+                parser.feed(tokens or ())
+                assert parser.step().repairs == ()
+            case ToolMessage():
+                waiting -= 1
+    assert waiting == 0
+
+
+class Crowded(ScriptedEngine):
+    """An engine that says `times` times that the prompt is too large, though it holds more."""
+
+    times = 0
+
+    @asynccontextmanager
+    async def stream(
+        self, prompt: Sequence[int], sampling: Sampling
+    ) -> AsyncGenerator[AsyncIterator[EngineEvent]]:
+        if self.times:
+            self.times -= 1
+            raise ContextOverflow(2 * len(prompt), len(prompt))
+        async with super().stream(prompt, sampling) as events:
+            yield events
+
+
+async def test_an_overflow_that_the_engine_reports_is_recovered_once(stage: MakeStage) -> None:
+    crowded = Crowded(engine()._answers)
+    play = written(stage(engine=crowded))
+    await play.prompt("read it")
+    crowded.times = 1
+    assert await play.prompt("go on") == "end_turn"
+    assert [words.split(":")[0] for words in told(play)] == [
+        "old tool results were cut",
+        "earlier messages were summed up",
+    ]
+    crowded.times = 2
+    with anyio.fail_after(10), pytest.raises(ContextOverflow):
+        await play.session.prompt(UserMessage("go on"), play.emit)
+
+
+async def test_a_prompt_that_is_too_large_alone_is_refused_with_the_numbers(
+    stage: MakeStage,
+) -> None:
+    play = stage(engine=engine(2_400))
+    await play.prompt("hello")
+    with anyio.fail_after(10), pytest.raises(ContextOverflow) as caught:
+        await play.session.prompt(UserMessage("word " * 5_000), play.emit)
+    assert caught.value.context_size == 2_400
+    assert caught.value.prompt_tokens > 5_000
+    assert await play.prompt("hello") == "end_turn"
+
+
+async def test_compact_sums_up_on_demand_and_says_what_came_of_it(stage: MakeStage) -> None:
+    play = stage(engine=engine(50_000))
+    assert await play.prompt("/compact") == "end_turn"
+    assert play.text() == "There is nothing to sum up yet."
+    await play.prompt(f"Remember: {FACT}. " + "word " * 500)
+    play.events.clear()
+    assert await play.prompt("/compact the port") == "end_turn"
+    assert "Above all keep what matters for: the port" in play.prompt_text()
+    assert play.text().startswith("The conversation has ")
+    assert "".join(event.text for event in play.of(CompactionSummarized)) == SUMMARY
+    assert [event.status for event in play.of(CompactionUpdated)] == ["in_progress", "completed"]
+    await play.prompt("hello")
+    assert FACT in play.prompt_text()
+    assert "word word" not in play.prompt_text()
