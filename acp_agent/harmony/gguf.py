@@ -30,21 +30,42 @@ def read_token_table(path: Path) -> list[bytes]:
         raise VocabularyError(f"no token table in {str(path)!r}: {error}") from None
 
 
+def architecture(head: bytes) -> str:
+    """Return the architecture that the first bytes of a file name. Raises VocabularyError."""
+    try:
+        return _Header(head).architecture()
+    except (ValueError, struct.error) as error:
+        raise VocabularyError(str(error)) from None
+
+
 class _Header:
     """A cursor over the key-value pairs; runs off the end with ValueError or struct.error."""
 
-    def __init__(self, data: mmap.mmap) -> None:
+    def __init__(self, data: mmap.mmap | bytes) -> None:
         self._data = data
         self._at = 0
 
-    def tokens(self) -> list[bytes]:
+    def architecture(self) -> str:
+        for _ in range(self._pairs()):
+            key = self._string()
+            kind = self._number("<I")
+            if key == b"general.architecture" and kind == _STRING:
+                return self._string().decode("utf-8", "replace")
+            self._skip(kind)
+        raise ValueError("it names no architecture")
+
+    def _pairs(self) -> int:
+        """Go to the first pair and return how many there are."""
         if self._take(4) != b"GGUF":
             raise ValueError("it is not a GGUF file")
         version = self._number("<I")
         if version not in (2, 3):
             raise ValueError(f"GGUF version {version} is not supported")
         self._number("<Q")
-        for _ in range(self._number("<Q")):
+        return self._number("<Q")
+
+    def tokens(self) -> list[bytes]:
+        for _ in range(self._pairs()):
             key = self._string()
             kind = self._number("<I")
             if key == b"general.architecture":
