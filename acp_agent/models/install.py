@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from acp_agent.errors import VocabularyError
@@ -182,7 +183,8 @@ class _Install:
             known = done.get(file.path)
             if known is None or not path.is_file() or path.stat().st_size != known.size:
                 part = _part(path)
-                done[file.path] = await fetch(source, listing, file, part, meter.at)
+                tell = partial(meter.at, kept=part.stat().st_size if part.exists() else 0)
+                done[file.path] = await fetch(source, listing, file, part, tell)
                 part.replace(path)
                 draft = replace(draft, files=tuple(done.values()))
                 self._store.keep_draft(draft)

@@ -88,11 +88,14 @@ def parse(text: str) -> Manifest:
 
 def _manifest(fields: Mapping[str, Any]) -> Manifest:
     accepted: Any = fields.get("accepted")
+    origin, place = _origin(_object(fields["origin"])), _text(fields, "place")
+    if not (place.startswith("/") if origin.kind == "adopted" else is_inside(place)):
+        raise ValueError(f"place {place!r}")
     return Manifest(
         _text(fields, "name"),
-        _origin(_object(fields["origin"])),
+        origin,
         _text(fields, "revision"),
-        _text(fields, "place"),
+        place,
         tuple(_file(_object(file)) for file in _list(fields, "files")),
         _text(fields, "installed"),
         _text(fields, "weights"),
@@ -114,7 +117,7 @@ def _origin(fields: Mapping[str, Any]) -> Origin:
 def _file(fields: Mapping[str, Any]) -> InstalledFile:
     path, size = _text(fields, "path"), fields["size"]
     blocks = tuple(map(str, _list(fields, "blocks")))
-    if not is_inside(path) or type(size) is not int or len(blocks) != -(-size // BLOCK):
+    if not is_inside(path) or type(size) is not int or size < 0 or len(blocks) != -(-size // BLOCK):
         raise ValueError(f"file {path!r}")
     return InstalledFile(path, size, _text(fields, "sha256"), blocks)
 

@@ -35,14 +35,15 @@ class Meter:
         self._told = -APART
         self.at(0)
 
-    def at(self, done: int) -> None:
-        """Say how many bytes of the present file there are."""
+    def at(self, done: int, kept: int = 0) -> None:
+        """Say how many bytes of the present file there are; up to `kept` were there before."""
         now = self._clock()
         if self._seen and now - self._told < APART:
             return
         self._told = now
         total = self._finished + done
-        if self._seen and total < self._seen[-1][1]:  # it was begun anew
+        begun_anew = bool(self._seen) and total < self._seen[-1][1]
+        if begun_anew or 0 < done <= kept:
             self._seen.clear()
         self._seen.append((now, total))
         while len(self._seen) > 2 and now - self._seen[1][0] >= WINDOW:

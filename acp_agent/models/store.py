@@ -91,6 +91,8 @@ class Store:
         folder = self.folder(name)
         try:
             manifest = parse((folder / "manifest.json").read_text(encoding="utf-8"))
+            if manifest.name != name:
+                raise ManifestBroken(f"its manifest is one of {manifest.name!r}")
         except FileNotFoundError:
             done = sum(_size(path) or 0 for path in _files(folder))
             state = "partial" if done or (folder / "draft.json").exists() else "absent"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -258,3 +259,62 @@ def test_bad_input_gets_a_sentence(machine: Machine, words: tuple[str, ...], mes
     assert message in err
     assert "Traceback" not in err
     assert machine.lines(*words)[1][-1]["event"] == "failed"
+
+
+def on_a_terminal(machine: Machine, answers: str) -> tuple[int, str]:
+    """Return the exit code, and what a user sees who types `answers`."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-P", "-m", "acp_agent", "models", "install", "gpt-oss-mine"]
+    with subprocess.Popen(
+        command, env=machine.env, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        os.write(ours, answers.encode())
+        seen = bytearray()
+        with suppress(OSError):  # how Linux tells that the other side is closed
+            while piece := os.read(ours, 65_536):
+                seen += piece
+        process.wait(timeout=60)
+    os.close(ours)
+    return process.returncode, seen.decode()
+
+
+def test_on_a_terminal_the_licence_can_be_read_and_accepted(machine: Machine) -> None:
+    code, seen = on_a_terminal(machine, "what\nr\ny\n")
+    assert code == 0
+    assert "Do you accept it?" in seen
+    assert "TERMS AND CONDITIONS FOR USE, REPRODUCTION, AND DISTRIBUTION" in seen
+    assert "of 134.2 MB" in seen
+    accepted = machine.lines("status")[1][0]["manifest"]["accepted"]
+    assert accepted["licence"] == "Apache-2.0"
+
+
+def test_a_licence_that_is_not_accepted_installs_nothing(machine: Machine) -> None:
+    code, seen = on_a_terminal(machine, "n\n")
+    assert code == 1
+    assert "gpt-oss-mine is not installed, for its licence was not accepted" in seen
+    assert machine.hub.asked == []
+
+
+def test_a_provider_that_is_not_there_is_told(machine: Machine) -> None:
+    machine.env["OLLAMA_BASE_URL"] = "http://127.0.0.1:9"
+    code, _, err = machine.run("install", "ollama:gpt-oss:20b")
+    assert code == 1
+    assert "Ollama" in err
+    assert "http://127.0.0.1:9" in err
+
+
+def test_a_store_that_is_a_file_gets_a_sentence_and_stays(machine: Machine) -> None:
+    machine.data.parent.mkdir(parents=True)
+    machine.data.write_text("mine")
+    code, _, err = machine.run(*INSTALL)
+    assert code == 1
+    assert "models cannot be kept in" in err
+    assert machine.data.read_text() == "mine"
+
+
+def test_a_broken_file_of_own_entries_is_misuse(machine: Machine) -> None:
+    file = Path(machine.env["XDG_CONFIG_HOME"], "acp-agent", "models.toml")
+    file.write_text("[x]\nurl = 1")
+    code, _, err = machine.run("list")
+    assert (code, err) == (2, f"acp-agent: {file}: model 'x': url must be a string, not 1\n")
