@@ -129,14 +129,15 @@ async def _send(
 
 
 def _address(text: str, base: httpx.URL | None = None) -> httpx.URL:
-    by = f" (so says {base.host})" if base else ""
     try:
         url = base.join(text) if base else httpx.URL(text)
     except httpx.InvalidURL as error:
-        raise InstallFailed(f"{text!r} is no address{by}: {error}; mend it") from None
-    if url.scheme not in ("http", "https") or not url.host:
-        raise InstallFailed(f"{text!r} is no address on the web{by}; it must begin with https://")
-    return url
+        raise InstallFailed(f"{text!r} is no address: {error}; mend it") from None
+    if url.scheme in ("http", "https") and url.host:
+        return url
+    if base:
+        raise InstallFailed(f"{base.host} sends on to {url.scheme}://; use another source")
+    raise InstallFailed(f"{text!r} is no address on the web; it must begin with https://")
 
 
 def _same_origin(one: httpx.URL, other: httpx.URL) -> bool:

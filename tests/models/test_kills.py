@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,12 +17,13 @@ import anyio
 import pytest
 
 from acp_agent.models.base import InstallFailed
+from acp_agent.models.plain import UrlSource
 from tests.engine.waiting import until
-from tests.models.fetching import DATA, NAME, REPO, Play, playing
+from tests.models.fetching import DATA, REPO, Play, installed, playing
 from tests.models.hub_server import ALWAYS, Fault
 
 pytestmark = pytest.mark.anyio
-KILLS = 20
+KILLS, LARGE = 20, 80_000_000
 ROOM = 1 << 20
 
 
@@ -33,39 +34,53 @@ def play(tmp_path: Path) -> Iterator[Play]:
 
 
 @contextmanager
-def downloads() -> Generator[subprocess.Popen[str]]:
+def downloads() -> Generator[Callable[[str], int]]:
+    """Give what begins a download in a process of its own, and returns its id."""
     command = [sys.executable, "-m", "tests.models.downloads"]
     root = Path(__file__).parents[2]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root
     ) as process:
-        yield process
-        assert process.stdin is not None
-        process.stdin.close()
+        asks, answers = process.stdin, process.stdout
+        assert asks is not None
+        assert answers is not None
+
+        def begin(line: str) -> int:
+            asks.write(line + "\n")
+            asks.flush()
+            return int(answers.readline())
+
+        yield begin
+        asks.close()
 
 
 async def test_a_download_that_is_killed_twenty_times_is_whole_in_the_end(play: Play) -> None:
-    play.hub.faults = [Fault("store", pace=0.002, times=ALWAYS)]
-    url, chance, sizes = f"{play.hub.endpoint}/{REPO}/resolve/main/{NAME}", random.Random(3), [0]
-    with downloads() as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
+    chance = random.Random(3)
+    data = chance.randbytes(LARGE)
+    (play.folder / "large.gguf").write_bytes(data)
+    play.hub.faults = [Fault("store", pace=0.001, times=ALWAYS)]
+    url, kept = f"{play.hub.endpoint}/{REPO}/resolve/main/large.gguf", [0]
+    with downloads() as begin:
         for _ in range(KILLS):
-            # It reaches the disk in pieces that time and chance make; a kill comes after some.
-            goal = min(sizes[-1] + chance.randrange(1, len(DATA) // KILLS // 2), len(DATA))
+            goal = kept[-1] + chance.randrange(1, LARGE // KILLS // 2)
 
-            async def has_more(goal: int = goal) -> bool:
+            async def has_come(goal: int = goal) -> bool:
                 return play.part.exists() and play.part.stat().st_size >= goal
 
-            process.stdin.write(f"{url} {play.part}\n")
-            process.stdin.flush()
-            child = int(process.stdout.readline())
-            await until(has_more)
+            child = begin(f"{url} {play.part}")
+            await until(has_come)
             os.kill(child, signal.SIGKILL)
-            sizes.append(play.part.stat().st_size)
-    assert play.part.read_bytes() == DATA[: sizes[-1]]
+            kept.append(play.part.stat().st_size)
+    assert kept == sorted(set(kept))
+    assert kept[-1] < LARGE  # so each came in the middle
+    assert play.part.read_bytes() == data[: kept[-1]]
     play.hub.faults = []
-    await play.arrives()
+    source = UrlSource(url)
+    listing = await source.list()
+    found = await play.fetch(source, listing.files[0], listing)
+    assert found == installed(data, "large.gguf")
+    assert play.part.read_bytes() == data
+    assert play.hub.ranges()[-1] == f"bytes={kept[-1]}-"
 
 
 @contextmanager
