@@ -106,13 +106,14 @@ class _Arrival:
             failed = 1 if self.part.size > before else failed + 1
             if self.part.size < self.file.size:
                 error = error or Interrupted(f"{self.source.name} sent less than it has")
-                await self.patience.wait(failed, error, f"cannot fetch {self.file.path!r}")
+                doing = f"cannot fetch {self.file.path!r}"
+                await self.patience.wait(failed, error, doing, " (what has come is kept)")
 
     async def _stretch(self) -> Interrupted | InstallFailed | OSError | None:
         """Keep what comes on one connection; return what ended it too early."""
         ended: list[Interrupted | InstallFailed | OSError] = []
         # One piece waits here and one is being written while the next is gathered.
-        send, receive = anyio.create_memory_object_stream[bytes](1)
+        send, receive = anyio.create_memory_object_stream[list[bytes]](1)
         async with anyio.create_task_group() as group:
             group.start_soon(self._keep, receive, ended)
             async with send:
@@ -124,10 +125,11 @@ class _Arrival:
                     pass  # the disk has ended it
         return ended[0] if ended else None
 
-    async def _gather(self, send: MemoryObjectSendStream[bytes]) -> None:
+    async def _gather(self, send: MemoryObjectSendStream[list[bytes]]) -> None:
         left = self.file.size - self.part.size
         async with self.source.read(self.listing, self.file, self.part.size) as pieces:
-            gathered, since = bytearray(), anyio.current_time()
+            gathered: list[bytes] = []
+            size, since = 0, anyio.current_time()
             try:
                 async for piece in pieces:
                     left -= len(piece)
@@ -136,25 +138,26 @@ class _Arrival:
                             f"{self.source.name} sends more than the {self.file.size} bytes of"
                             f" {self.file.path!r}; it is another file now, install again"
                         )
-                    gathered += piece
+                    gathered.append(piece)
+                    size += len(piece)
                     now = anyio.current_time()
-                    if len(gathered) >= PIECE or now - since >= LATEST:
-                        await send.send(bytes(gathered))
-                        gathered, since = bytearray(), now
+                    if size >= PIECE or now - since >= LATEST:
+                        await send.send(gathered)
+                        gathered, size, since = [], 0, now
             except Interrupted:
-                await send.send(bytes(gathered))
+                await send.send(gathered)
                 raise
-            await send.send(bytes(gathered))
+            await send.send(gathered)
 
     async def _keep(
         self,
-        receive: MemoryObjectReceiveStream[bytes],
+        receive: MemoryObjectReceiveStream[list[bytes]],
         ended: list[Interrupted | InstallFailed | OSError],
     ) -> None:
         async with receive:
             try:
-                async for data in receive:
-                    await anyio.to_thread.run_sync(self.part.add, data)
+                async for pieces in receive:
+                    await anyio.to_thread.run_sync(self.part.add, pieces)
                     self.tell(self.part.size)
             except OSError as error:
                 ended.append(error)

@@ -16,7 +16,7 @@ class Hashes:
         self._block = sha256()
         self._blocks: list[str] = []
 
-    def add(self, data: bytes | bytearray) -> None:
+    def add(self, data: bytes | memoryview) -> None:
         """Take the next bytes; the lock on the interpreter is free meanwhile."""
         self._whole.update(data)
         rest = memoryview(data)

@@ -36,16 +36,18 @@ class Part:
     def take_over(self, most: int) -> bool:
         """Hash up to `most` more bytes of what is there; tell whether that is all now."""
         self._file.seek(self.size)
-        end = self.size + most
+        buffer, end = memoryview(bytearray(PIECE)), self.size + most
         while self.size < end:
-            data = self._file.read(min(PIECE, end - self.size))
-            if not data:
+            count = self._file.readinto(buffer[: end - self.size])
+            if not count:
                 return True
-            self._hashes.add(data)
+            self._hashes.add(buffer[:count])
         return False
 
-    def add(self, data: bytes) -> None:
+    def add(self, pieces: list[bytes]) -> None:
         """Write the next bytes, and hash them."""
+        # Few large steps: after each, the thread waits for the interpreter's lock.
+        data = b"".join(pieces)
         rest = memoryview(data)
         while rest:
             rest = rest[self._file.write(rest) :]
@@ -87,7 +89,8 @@ def place(path: Path, data: bytes, start: int, size: int) -> None:
 def why_not_kept(error: OSError, path: Path, size: int) -> str:
     """Return why a file of `size` bytes cannot be kept at `path`, and what would help."""
     if error.errno not in FULL:
-        return f"cannot write {str(path)!r}: {error.strerror or error}; mend that and try again"
+        where = str(error.filename or path)
+        return f"cannot write {where!r}: {error.strerror or error}; mend that and try again"
     there = path.stat().st_size if path.exists() else 0
     free = shutil.disk_usage(path.parent).free
     limit = "" if error.errno == errno.ENOSPC else f" ({error.strerror})"

@@ -11,8 +11,6 @@ import anyio
 
 from acp_agent.models.base import InstallFailed, Interrupted
 
-KEPT = " (what has come is kept)"
-
 logger = logging.getLogger(__name__)
 
 
@@ -30,28 +28,28 @@ class Patience:
     asked: float = 300.0
     jitter: Callable[[], float] = random.random
 
-    def pause(self, failed: int, error: Interrupted, doing: str) -> float:
+    def pause(self, failed: int, error: Interrupted, doing: str, kept: str = "") -> float:
         """Return the seconds to wait after the `failed`-th failure in a row.
 
         Raises:
-            InstallFailed: It is no use; the text starts with `doing`.
+            InstallFailed: It is no use; the text starts with `doing` and ends with `kept`.
 
         """
         if failed > self.tries:
             raise InstallFailed(
-                f"{doing}: {error}, {failed} times in a row; try again later{KEPT}"
+                f"{doing}: {error}, {failed} times in a row; try again later{kept}"
             ) from error
         if error.wait is not None and error.wait > self.asked:
             raise InstallFailed(
                 f"{doing}: {error}, and asks to wait {error.wait / 60:.0f} minutes; try again"
-                f" then{KEPT}"
+                f" then{kept}"
             ) from error
         grown = min(self.longest, self.first * 2 ** (failed - 1))
         return max(error.wait or 0.0, grown * (1 + self.jitter()) / 2)
 
-    async def wait(self, failed: int, error: Interrupted, doing: str) -> None:
+    async def wait(self, failed: int, error: Interrupted, doing: str, kept: str = "") -> None:
         """Sleep as long as `pause` says. Raises InstallFailed."""
-        seconds = self.pause(failed, error, doing)
+        seconds = self.pause(failed, error, doing, kept)
         logger.info("%s: %s; again in %.1f s", doing, error, seconds)
         await anyio.sleep(seconds)
 

@@ -102,17 +102,14 @@ async def _followed(
     headers: Mapping[str, str],
     silent: float,
 ) -> httpx.Response:
-    try:
-        first = at = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise InstallFailed(f"{url!r} is no address: {error}; mend it") from None
+    first = at = _address(url)
     for _ in range(HOPS):
         own = {**headers, **secret} if _same_origin(at, first) else headers
         response = await _send(client, at, own, silent)
         if response.status_code not in REDIRECTS or "location" not in response.headers:
             return response
         await response.aclose()
-        after = at.join(response.headers["location"])
+        after = _address(response.headers["location"], at)
         if at.scheme == "https" and after.scheme != "https":
             raise InstallFailed(
                 f"{at.host} sends on to {after.host} without encryption; look at your network and"
@@ -129,6 +126,18 @@ async def _send(
         return await client.send(client.build_request("GET", url, headers=headers), stream=True)
     except httpx.TransportError as error:
         raise _broken(error, url.host, silent) from error
+
+
+def _address(text: str, base: httpx.URL | None = None) -> httpx.URL:
+    try:
+        url = base.join(text) if base else httpx.URL(text)
+    except httpx.InvalidURL as error:
+        raise InstallFailed(f"{text!r} is no address: {error}; mend it") from None
+    if url.scheme in ("http", "https") and url.host:
+        return url
+    if base:
+        raise InstallFailed(f"{base.host} sends on to {url.scheme}://; use another source")
+    raise InstallFailed(f"{text!r} is no address on the web; it must begin with https://")
 
 
 def _same_origin(one: httpx.URL, other: httpx.URL) -> bool:
@@ -207,8 +216,6 @@ def _broken(error: httpx.TransportError, host: str, silent: float) -> AgentError
             return Interrupted(f"cannot reach {host} ({words or 'no answer'})")
         case httpx.TimeoutException():
             return Interrupted(f"{host} sent nothing for {silent:g} s")
-        case httpx.UnsupportedProtocol():
-            return InstallFailed(f"cannot fetch from {host!r}: {words.lower()}")
         case _:
             return Interrupted(f"the connection to {host} broke")
 
