@@ -15,11 +15,16 @@ from acp_agent.verbs.models_strays import strays
 
 async def run_verify(desk: Desk, args: argparse.Namespace) -> int:
     """Hash files again and name what is wrong; 1 if anything is. Raises InstallFailed."""
-    names = args.names or [n for n in desk.store.names() if desk.store.standing(n).manifest]
+    standings = [desk.store.standing(name) for name in desk.store.names()]
+    unreadable = [] if args.names else [each for each in standings if each.state == "broken"]
+    names = args.names or [each.name for each in standings if each.manifest]
     manifests = [desk.manifest(name) for name in names]
-    if not manifests:
+    if not manifests and not unreadable:
         desk.tell.result("nothing", "no model is installed")
-    failed = False
+    for standing in unreadable:
+        text = f"{standing.name} cannot be verified: {standing.why}"
+        desk.tell.result("fault", text, name=standing.name, kind="manifest")
+    failed = bool(unreadable)
     for manifest in manifests:
         waiting = partial(desk.waiting, manifest.name)
         faults = await check(desk.store, manifest, desk.tell.progress, waiting)

@@ -178,6 +178,16 @@ def test_a_flipped_byte_is_named_and_only_its_block_is_fetched_again(installed: 
     assert installed.lines("status", "gpt-oss-mine")[1][0]["state"] == "ready"
 
 
+def test_a_broken_manifest_is_named_and_mended_without_a_download(installed: Machine) -> None:
+    (installed.data / "gpt-oss-mine" / "manifest.json").write_text("{")
+    code, out, _ = installed.run("verify")
+    assert (code, out) == (1, "gpt-oss-mine cannot be verified: its manifest is not JSON\n")
+    code, said = installed.lines(*INSTALL)
+    assert code == 0
+    assert [line["bytes"] for line in said if line["event"] == "download"] == [0]
+    assert installed.run("verify")[0] == 0
+
+
 def test_a_truncated_file_gets_back_what_it_lost(installed: Machine) -> None:
     os.truncate(installed.weights, 2 * BLOCK + 1)
     code, said = installed.lines("repair", "gpt-oss-mine")
