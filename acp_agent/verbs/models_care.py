@@ -8,7 +8,7 @@ from functools import partial
 from acp_agent.models.install import gigabytes
 from acp_agent.models.origin import opener
 from acp_agent.models.repair import check, repair
-from acp_agent.models.tidy import Leftover, leftovers, remove, sweep
+from acp_agent.models.tidy import Leftover, leftovers, remove, size_of, sweep
 from acp_agent.verbs.models_desk import Desk
 from acp_agent.verbs.models_strays import strays
 
@@ -61,12 +61,12 @@ async def run_repair(desk: Desk, args: argparse.Namespace) -> int:
 async def run_remove(desk: Desk, args: argparse.Namespace) -> int:
     """Delete models. Raises InstallFailed."""
     for standing in [desk.standing(name) for name in args.names]:
+        size = size_of(desk.store.folder(standing.name))
         removed = await remove(desk.store, standing.name)
         manifest = removed.manifest
         if manifest is not None and manifest.origin.kind == "adopted":
             text = f"{removed.name} is no longer added; {manifest.origin.location} stays"
         else:
-            size = manifest.size if manifest else removed.done
             text = f"{removed.name} is removed, {gigabytes(size)} are free again"
         desk.tell.result("removed", text, name=removed.name)
     return 0

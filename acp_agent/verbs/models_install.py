@@ -69,7 +69,8 @@ def _advise(desk: Desk, entry: Entry, *, force: bool) -> None:
 
 
 def _sized(desk: Desk, entry: Entry, missing: int) -> None:
-    text = f"{entry.name}: {gigabytes(missing)} to download from {entry.origin}"
+    what = "copy" if entry.origin.kind == "path" else "download"
+    text = f"{entry.name}: {gigabytes(missing)} to {what} from {entry.origin}"
     desk.tell.note("download", text, name=entry.name, bytes=missing)
 
 
