@@ -19,10 +19,10 @@ from acp_agent.backends.scripted import ScriptedEngine
 from acp_agent.backends.select import make_backend, parse_selector
 from acp_agent.backends.utf8_gaps import Gaps
 from acp_agent.config import Settings, selects_provider
-from acp_agent.engine.home import EngineSpec
 from acp_agent.engine.launch import Launcher
 from acp_agent.engine.locate import Found, Local, Nano, Remote, find_engine, weights
 from acp_agent.engine.nano import ensure_nano
+from acp_agent.engine.spec import EngineSpec
 from acp_agent.errors import EngineUnavailable
 from acp_agent.harmony.model import GREEDY, HarmonyModel
 from acp_agent.harmony.vocab import load_vocabulary
@@ -50,7 +50,7 @@ class Engines:
         """Find the engine of this spec, or start it. Raises BackendError."""
         if spec not in self._launchers:
             settings = self._settings
-            launcher = Launcher(spec, keepalive=settings.keepalive, idle=settings.idle_unload)
+            launcher = Launcher(spec, linger=settings.linger, idle=settings.idle_unload)
             self._launchers[spec] = await self._stack.enter_async_context(launcher)
         return await self._launchers[spec].locate()
 

@@ -24,8 +24,9 @@ from types import FrameType
 from typing import Any
 
 from acp_agent.engine.activity import Activity
-from acp_agent.engine.home import EngineHome, EngineSpec, EngineState, Lock
+from acp_agent.engine.home import EngineHome, EngineState, Lock
 from acp_agent.engine.last_words import explain
+from acp_agent.engine.spec import EngineSpec
 
 HOST = "127.0.0.1"
 LAST_LINE, LOG_LOOKS = "exiting due to", 50
@@ -50,14 +51,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.port,
         options.threads,
     )
-    return serve(spec, home, options.log, Patience(options.keepalive, options.idle))
+    return serve(spec, home, options.log, Patience(options.linger, options.idle))
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
     """Seconds after which the engine ends: without users, and without anything to do (0: never)."""
 
-    keepalive: float
+    linger: float
     idle: float
 
 
@@ -137,7 +138,7 @@ def _wait_until_unused(
     While we keep that lock, newcomers wait for us to be gone, and then start another. Users whose
     engine was idle start another when they need one again.
     """
-    pause = min(1.0, max(0.05, min(patience.keepalive, patience.idle or 4) / 4))
+    pause = min(1.0, max(0.05, min(patience.linger, patience.idle or 4) / 4))
     unused_since: float | None = None
     while not ended.wait(pause):
         if activity.is_idle(patience.idle):
@@ -148,7 +149,7 @@ def _wait_until_unused(
             continue
         now = time.monotonic()
         unused_since = now if unused_since is None else unused_since
-        if now - unused_since >= patience.keepalive:
+        if now - unused_since >= patience.linger:
             return lock
         lock.release()
     return None
@@ -194,7 +195,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     for name in ("--context", "--batch", "--ubatch", "--port", "--threads"):
         parser.add_argument(name, type=int, default=0)
     parser.add_argument("--parallel", type=int, default=1)
-    parser.add_argument("--keepalive", type=float, default=60.0, help="seconds without users")
+    parser.add_argument("--linger", type=float, default=60.0, help="seconds without users")
     parser.add_argument("--idle", type=float, default=0.0, help="seconds with nothing to do")
     parser.add_argument("--alive", type=int, help="the lock, open already")
     parser.add_argument("--detach", action="store_true", help="go into the background")

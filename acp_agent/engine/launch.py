@@ -16,8 +16,9 @@ import anyio
 
 from acp_agent.backends import http
 from acp_agent.backends.endpoint import Endpoint
-from acp_agent.engine.home import EngineHome, EngineSpec, EngineState, Lock, LockName
+from acp_agent.engine.home import PREFIX, EngineHome, EngineState, Lock, LockName
 from acp_agent.engine.last_words import explain
+from acp_agent.engine.spec import EngineSpec
 from acp_agent.errors import EngineFailed, EngineUnavailable
 from acp_agent.paths import runtime_dir, state_dir
 
@@ -31,7 +32,7 @@ PAUSE = 0.02
 class Launcher:
     """The engine for `spec`, as long as this is entered; `locate` finds or starts it.
 
-    An engine that we start outlives its last user by `keepalive` seconds, and ends when it had
+    An engine that we start outlives its last user by `linger` seconds, and ends when it had
     nothing to do for `idle` seconds (0: it stays), to give the memory back. `engine` is the one
     that was found last.
     """
@@ -40,12 +41,12 @@ class Launcher:
         self,
         spec: EngineSpec,
         *,
-        keepalive: float = 60.0,
+        linger: float = 60.0,
         idle: float = 0.0,
         start_seconds: float = START_SECONDS,
     ) -> None:
         self._spec = spec
-        self._keepalive = keepalive
+        self._linger = linger
         self._idle = idle
         self._start_seconds = start_seconds
         self._lease: Lock | None = None
@@ -110,7 +111,7 @@ class Launcher:
             reason = error.strerror or error
             raise EngineUnavailable(f"cannot use {self._spec.model}: {reason}") from None
         try:
-            return EngineHome(runtime_dir() / f"engine-{digest}")
+            return EngineHome(runtime_dir() / f"{PREFIX}{digest}")
         except OSError as error:
             raise EngineUnavailable(f"cannot start the engine: {error}") from None
 
@@ -164,7 +165,7 @@ class Launcher:
             "ubatch": spec.ubatch,
             "port": spec.port,
             "threads": spec.threads,
-            "keepalive": self._keepalive,
+            "linger": self._linger,
             "idle": self._idle,
         }
         flags = [part for name, value in values.items() for part in (f"--{name}", str(value))]
