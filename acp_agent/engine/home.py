@@ -42,6 +42,7 @@ class EngineState:
     log: str = ""
     linger: float = 0.0
     idle: float = 0.0
+    keepalive: float = 0.0  # seconds between requests that keep it warm
     warnings: tuple[str, ...] = ()
     memory: int = 0  # bytes that it holds, and held at most
     memory_peak: int = 0

@@ -26,6 +26,7 @@ from typing import Any
 from acp_agent.engine.activity import Activity
 from acp_agent.engine.home import EngineHome, EngineState, Lock
 from acp_agent.engine.last_words import explain
+from acp_agent.engine.marks import is_put
 from acp_agent.engine.spec import EngineSpec
 
 HOST = "127.0.0.1"
@@ -117,7 +118,8 @@ def _llama(spec: EngineSpec, port: int, key: str) -> object:
     params.cache_ram_mib = _prompt_cache(spec.model)
     if spec.threads:
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = spec.threads
-    params.ui, params.offline, params.endpoint_slots = False, True, True
+    params.ui, params.offline = False, True
+    params.endpoint_slots = params.endpoint_metrics = True
     return xllamacpp.Server(params)
 
 
@@ -143,6 +145,9 @@ def _wait_until_unused(
     while not ended.wait(pause):
         if activity.is_idle(patience.idle):
             return None
+        if is_put(home, "kept", os.getpid()):
+            unused_since = None
+            continue
         lock = home.lock("users")
         if lock is None:
             unused_since = None

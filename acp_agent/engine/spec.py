@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -34,10 +34,13 @@ class EngineSpec:
     swa_full: bool = False
 
     def digest(self) -> str:
-        """Return a short name for this spec and the file as it is now. Raises OSError."""
+        """Return a short name for this spec and the file as it is now. Raises OSError.
+
+        The port is no part of it: an engine that answers elsewhere holds the same weights.
+        """
         path = self.model.resolve()
         file = path.stat()
-        parts = (str(path), file.st_size, file.st_mtime_ns, *astuple(self)[1:])
+        parts = (str(path), file.st_size, file.st_mtime_ns, *astuple(replace(self, port=0))[1:])
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
     def to_json(self) -> str:
