@@ -29,8 +29,9 @@ _CONTROL = re.compile(r"(?<=<)(?=\|)")
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the model said, all at once."""
+    """What the model was asked and what it said, all at once."""
 
+    prompt: tuple[int, ...]
     text: str
     tokens: tuple[int, ...]
     ended: str  # "eos", "limit" or "word"
@@ -102,6 +103,7 @@ async def complete(
     fields = _checked(await ask(endpoint, "/completion", wanted, seconds=None))
     try:
         return Reply(
+            tuple(tokens),
             str(fields["content"]),
             tuple(fields["tokens"]),
             str(fields["stop_type"]),

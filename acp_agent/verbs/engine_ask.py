@@ -23,7 +23,7 @@ def query(settings: Settings, asked: Asked, *, special: bool, as_json: bool) -> 
     """Print how the model continues a text."""
     reply = anyio.run(_query, settings, asked, special)
     if as_json:
-        print(json.dumps(asdict(reply), ensure_ascii=False))
+        print(json.dumps(asdict(reply)))
     else:
         print(reply.text)
     return 0
