@@ -58,6 +58,10 @@ def _is_context(value: Any) -> bool:
     return 0 <= value <= LARGEST_CONTEXT
 
 
+def _is_share(value: Any) -> bool:
+    return 0 <= value <= 1
+
+
 def _is_port(value: Any) -> bool:
     return 0 <= value < 65536
 
@@ -97,7 +101,7 @@ SOURCES: dict[str, Source] = {
     "llama_server": Source(("LLAMA_SERVER",)),
     "linger": Source(("ACP_AGENT_ENGINE_LINGER_SECS",), *_at_least(0)),
     "idle_unload": Source(("GPT_OSS_IDLE_UNLOAD_SECS",), *_at_least(0), words=UNLOADS),
-    "memory_limit": Source(("ACP_AGENT_MEMORY_LIMIT",), lambda value: 0 <= value <= 1, "0 to 1"),
+    "memory_limit": Source(("ACP_AGENT_MEMORY_LIMIT",), _is_share, "0 to 1"),
     "keepalive": Source(("GPT_OSS_KEEPALIVE_SECS",), *_at_least(0)),
     "keepalive_tokens": Source(("GPT_OSS_KEEPALIVE_MAX_TOKENS",), *_at_least(1)),
     "command_timeout": Source(("ACP_AGENT_COMMAND_TIMEOUT",), *_at_least(1)),

@@ -10,7 +10,7 @@ from acp_agent.backends.endpoint import Endpoint
 from acp_agent.backends.failures import is_loading
 from acp_agent.backends.llama_wire import failure, mismatch
 from acp_agent.backends.loose_json import loads, members, objects
-from acp_agent.engine.asking import ask
+from acp_agent.engine.questions import ask
 
 _METRIC = re.compile(r"^llamacpp:(\w+) ([0-9.eE+-]+)$", re.MULTILINE)
 

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import IO, Literal
 
@@ -20,6 +20,7 @@ from acp_agent.paths import runtime_dir
 
 LockName = Literal["alive", "starting", "users"]
 PREFIX = "engine-"
+MOST_CRASHES = 8  # that are remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,14 @@ class EngineState:
     limit: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """An engine that died though it had worked, or before it said why it could not."""
+
+    time: float
+    words: str
+
+
 class Lock:
     """A lock that is held until `release`, or until the process ends."""
 
@@ -75,6 +84,10 @@ class EngineHome:
     @property
     def _state(self) -> Path:
         return self.path / "state.json"
+
+    @property
+    def _crashes(self) -> Path:
+        return self.path / "crashes.json"
 
     def lock(self, name: LockName, *, shared: bool = False) -> Lock | None:
         """Take a lock; None if it cannot be had now."""
@@ -115,9 +128,45 @@ class EngineHome:
         self._replace(self._state, json.dumps(asdict(state)))
 
     def forget(self) -> None:
-        """Remove the state."""
-        with suppress(OSError):
-            self._state.unlink()
+        """Remove the state, and what was asked of the host that wrote it."""
+        for path in (self._state, self.path / "linger"):
+            with suppress(OSError):
+                path.unlink()
+
+    def crashes(self) -> list[Crash]:
+        """Return when and why engines here died, oldest first."""
+        try:
+            found = json.loads(self._crashes.read_text(encoding="utf-8"))
+            return [Crash(float(time), str(words)) for time, words in found]
+        except (OSError, ValueError, TypeError):
+            return []
+
+    def note_crash(self, crash: Crash) -> None:
+        """Remember a crash."""
+        kept = [*self.crashes(), crash][-MOST_CRASHES:]
+        self._replace(self._crashes, json.dumps([astuple(one) for one in kept]))
+
+    def ask_linger(self, seconds: float) -> None:
+        """Ask a host that runs to stay so long after its last user."""
+        self._replace(self.path / "linger", repr(seconds))
+
+    def asked_linger(self) -> float | None:
+        """Return what was asked last; None if nothing was."""
+        try:
+            return float((self.path / "linger").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+
+    def ask_quiet(self, pid: int) -> None:
+        """Ask the host with this process id for no more requests that keep the model warm."""
+        self._replace(self.path / "quiet", str(pid))
+
+    def is_quiet(self, pid: int) -> bool:
+        """Tell whether the host with this process id was asked for that."""
+        try:
+            return (self.path / "quiet").read_text(encoding="utf-8") == str(pid)
+        except OSError:
+            return False
 
     def remove(self, *held: LockName) -> bool:
         """Remove the directory if nobody has anything to do with it; the caller may hold locks."""
@@ -135,7 +184,7 @@ class EngineHome:
     def _replace(self, path: Path, text: str) -> None:
         draft = self.path / f".{path.name}.{os.getpid()}"
         draft.unlink(missing_ok=True)
-        with open(draft, "x", encoding="utf-8", opener=_private) as file:
+        with open(draft, "x", encoding="utf-8", opener=private) as file:
             file.write(text)
         draft.replace(path)
 
@@ -161,5 +210,6 @@ def _is_at(file: IO[bytes], path: Path) -> bool:
         return False
 
 
-def _private(path: str, flags: int) -> int:
+def private(path: str, flags: int) -> int:
+    """Open a file that nobody else may read; for `open`."""
     return os.open(path, flags, mode=0o600)

@@ -12,8 +12,8 @@ import anyio
 
 from acp_agent.backends.endpoint import Endpoint, fixed
 from acp_agent.config import Settings
-from acp_agent.engine.asking import Reply, complete, encode, is_up, until_ready
 from acp_agent.engine.facts import read_facts
+from acp_agent.engine.questions import Reply, complete, encode, is_up, until_ready
 from acp_agent.engine.running import Running, find_running
 from acp_agent.errors import ConfigError
 from acp_agent.verbs.engine_variables import Asked, WarmUp, warm_up

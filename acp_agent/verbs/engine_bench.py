@@ -16,7 +16,7 @@ import anyio
 from acp_agent.backends.endpoint import fixed
 from acp_agent.backends.llama_server import LlamaServer
 from acp_agent.config import Settings
-from acp_agent.engine.asking import encode
+from acp_agent.engine.questions import encode
 from acp_agent.engine.running import find_running
 from acp_agent.errors import StreamDropped
 from acp_agent.ports import Sampling, StepEnded, Timings, Tokens

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from math import inf
 from pathlib import Path
 from shlex import quote
 from urllib.parse import urlsplit
@@ -17,11 +18,10 @@ import anyio
 
 from acp_agent.backends.endpoint import Endpoint
 from acp_agent.config import Settings
-from acp_agent.engine import marks
-from acp_agent.engine.asking import until_ready
 from acp_agent.engine.facts import Facts, read_facts
 from acp_agent.engine.own import listed, log_of, own_engines, owned, with_key
 from acp_agent.engine.probe import answers
+from acp_agent.engine.questions import until_ready
 from acp_agent.engine.running import Running, at
 from acp_agent.errors import EngineUnavailable
 from acp_agent.paths import user_path
@@ -101,7 +101,7 @@ async def _started(settings: Settings, running: Running, was_running: bool) -> S
     own = running.own
     if own is not None:
         # What others started, and would end a minute after them, stays from now on.
-        marks.put(own.home, "kept", own.state.pid)
+        own.home.ask_linger(inf)
     return Started(
         running.endpoint.url,
         own is not None,

@@ -11,9 +11,8 @@ from pathlib import Path
 import anyio
 
 from acp_agent.config import Settings
-from acp_agent.engine import marks
 from acp_agent.engine.facts import Facts, Totals, read_facts
-from acp_agent.engine.footprint import resident
+from acp_agent.engine.machine import held
 from acp_agent.engine.own import Own, listed, own_engines
 from acp_agent.engine.running import find_running
 from acp_agent.errors import BackendError
@@ -36,7 +35,7 @@ class Status:
     facts: Facts | None = None
     own: Own | None = None
     timings: Timings | None = None
-    memory: int = 0
+    memory: tuple[int, int] = (0, 0)  # bytes, now and at most
 
 
 def status(settings: Settings, variables: Mapping[str, str], *, sample: bool, as_json: bool) -> int:
@@ -57,7 +56,7 @@ async def _status(settings: Settings, asked: Asked | None) -> Status:
     except BackendError as error:
         return Status("unavailable", problem=str(error))
     url, own = running.endpoint.url, running.own
-    memory = resident(own.state.pid) if own else 0
+    memory = held(own.state.child or own.state.pid) if own else (0, 0)
     try:
         facts = await read_facts(running.endpoint)
         found = Status(facts.health, url, "", facts, own, None, memory)
@@ -76,7 +75,7 @@ async def _status(settings: Settings, asked: Asked | None) -> Status:
 def _keepalive(own: Own | None, variables: Mapping[str, str]) -> str:
     """Say what keeps an engine warm: its own requests, or the loop of an older script."""
     if own is not None and own.state.keepalive:
-        if not marks.is_put(own.home, "quiet", own.state.pid):
+        if not own.home.is_quiet(own.state.pid):
             return f"running (pid {own.state.pid}), every {own.state.keepalive:g} s"
         return "stopped"
     pid, alive = loop_of(Path(variables.get("GPT_OSS_KEEPALIVE_PID_FILE") or PID_FILE))
@@ -100,8 +99,9 @@ def _lines(found: Status, keepalive: str) -> list[str]:
         lines.append(f"slots: {facts.slots}{busy}")
     if facts is not None and facts.totals is not None:
         lines += _so_far(facts.totals)
-    if found.memory:
-        lines.append(f"memory: {found.memory / 1e6:.0f} MB")
+    if found.memory[0]:
+        now, most = (size / 1e6 for size in found.memory)
+        lines.append(f"memory: {now:.0f} MB, at most {most:.0f} MB")
     if own is not None and own.state.warnings:
         lines += [f"warning: {warning}" for warning in own.state.warnings]
     lines.append(f"keepalive: {keepalive}")
@@ -181,7 +181,8 @@ def _as_json(found: Status, keepalive: str) -> dict[str, object]:
         "own": own is not None,
         "facts": asdict(found.facts) if found.facts else None,
         "state": state or None,
-        "memory": found.memory,
+        "memory": found.memory[0],
+        "memory_peak": found.memory[1],
         "keepalive": keepalive,
         "timings": _rates(found.timings) if found.timings else None,
         "others": [other.state.url for other in _others(found)],

@@ -14,10 +14,9 @@ import anyio
 
 from acp_agent.backends.endpoint import Endpoint
 from acp_agent.config import Settings
-from acp_agent.engine import marks
 from acp_agent.engine.facts import read_facts
-from acp_agent.engine.footprint import command
 from acp_agent.engine.own import Own, listed, own_engines
+from acp_agent.engine.process import command_of
 from acp_agent.engine.running import at, matching
 from acp_agent.engine.stop import stop as end
 from acp_agent.errors import BackendError, EngineUnavailable
@@ -87,7 +86,7 @@ def stop_keepalive(settings: Settings, variables: Mapping[str, str], *, as_json:
     engines = [own for own in own_engines() if not settings.port or own.port == settings.port]
     quieted = [own for own in engines if own.state.keepalive]
     for own in quieted:
-        marks.put(own.home, "quiet", own.state.pid)
+        own.home.ask_quiet(own.state.pid)
     loop, said = _end_loop(Path(variables.get("GPT_OSS_KEEPALIVE_PID_FILE") or PID_FILE))
     if as_json:
         print(json.dumps({"quieted": [_line(own) for own in quieted], "loop": loop}))
@@ -117,7 +116,7 @@ def loop_of(file: Path) -> tuple[int | None, bool]:
         pid = int(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None, False
-    return pid, pid > 0 and "/completion" in command(pid)
+    return pid, "/completion" in command_of(pid)
 
 
 def _line(own: Own) -> dict[str, object]:

@@ -306,7 +306,7 @@ async def test_the_log_is_kept_in_the_state_directory(spec: EngineSpec) -> None:
 def test_the_host_ends_with_status_0_when_told_to(spec: EngineSpec, tmp_path: Path) -> None:
     log = tmp_path / "log"
     command = [sys.executable, "-m", "acp_agent.engine.host", "--home", str(tmp_path / "engine")]
-    command += ["--log", str(log), "--model", str(spec.model), "--context", "512"]
+    command += ["--log", str(log), "--spec", spec.to_json()]
     with log.open("wb") as output, subprocess.Popen(command, stderr=output) as host:
 
         async def ready() -> bool:
