@@ -22,6 +22,7 @@ from acp_agent.engine.stop import stop as end
 from acp_agent.errors import BackendError, EngineUnavailable
 
 LOOK_SECONDS = 0.2
+PATIENT_SECONDS, NOW_SECONDS = 10.0, 1.0  # to end by itself, before it is killed
 PID_FILE = "/tmp/gpt-oss-keepalive.pid"
 
 
@@ -65,7 +66,7 @@ async def _stop(chosen: Sequence[Own], now: bool) -> list[int]:
     for own in chosen:
         if not now:
             await _until_answered(own)
-        if await end(own.home):
+        if await end(own.home, NOW_SECONDS if now else PATIENT_SECONDS):
             killed.append(own.state.pid)
     return killed
 

@@ -23,6 +23,7 @@ from acp_agent.errors import BackendError
 from tests.e2e.commands import AGENT, agent, answer
 from tests.e2e.engines import engines
 from tests.e2e.processes import PATIENCE, until
+from tests.engine.waiting import until as come_true
 
 pytestmark = pytest.mark.anyio
 
@@ -252,11 +253,12 @@ async def asking(env: Env) -> AsyncGenerator[list[Any]]:
             value = {"prompt": [1], "n_predict": TOKENS, "ignore_eos": True}
             answers.append((await ask(endpoint, "/completion", value, seconds=None)).fields())
 
+    async def busy() -> bool:
+        return bool((await read_facts(endpoint)).busy)
+
     async with anyio.create_task_group() as group:
         group.start_soon(listen)
-        with anyio.fail_after(PATIENCE):
-            while not (await read_facts(endpoint)).busy:
-                await anyio.sleep(0.02)
+        await come_true(busy)
         yield answers
 
 
