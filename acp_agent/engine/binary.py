@@ -132,7 +132,7 @@ def parse_help(text: str) -> dict[str, str]:
     """Return each flag of a help text with its entry: the line that names it and what follows."""
     flags: dict[str, str] = {}
     for entry in re.split(r"(?m)^(?=-)", text)[1:]:
-        head = re.split(r"\s{3,}(?!-)", entry.split("\n", 1)[0], maxsplit=1)[0]
+        head = re.split(r"\s{2,}(?=[^\s-])", entry.split("\n", 1)[0], maxsplit=1)[0]
         for flag in re.findall(r"(?<![\w-])--?[A-Za-z][\w-]*", head):
             flags[flag] = entry
     return flags
