@@ -1,2 +1,2 @@
 #!/bin/sh
-PATH="$(dirname "$0")/../.venv/bin:$PATH" acp-agent engine status "$@" || [ $? -eq 1 ]
+PATH="$(dirname "$(readlink -f "$0")")/../.venv/bin:$PATH" acp-agent engine status "$@" || [ $? -eq 1 ]

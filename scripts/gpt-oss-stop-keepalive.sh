@@ -1,2 +1,2 @@
 #!/bin/sh
-PATH="$(dirname "$0")/../.venv/bin:$PATH" exec acp-agent engine stop --keepalive "$@"
+PATH="$(dirname "$(readlink -f "$0")")/../.venv/bin:$PATH" exec acp-agent engine stop --keepalive "$@"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from acp_agent.backends.endpoint import Endpoint
 from acp_agent.config import Settings
+from acp_agent.engine.home import engine_homes
 from acp_agent.engine.locate import USUAL, weights
 from acp_agent.engine.own import Own, listed, own_engines, owned, with_key
 from acp_agent.engine.probe import answers
@@ -54,7 +55,7 @@ async def find_running(settings: Settings) -> Running:
     others = own_engines()
     if others:
         raise EngineUnavailable(f"no such engine runs; there is {listed(others)}")
-    raise EngineUnavailable(NONE_RUNS)
+    raise EngineUnavailable(f"{NONE_RUNS}{_last_words()}")
 
 
 def matching(settings: Settings) -> list[Own]:
@@ -70,3 +71,13 @@ def matching(settings: Settings) -> list[Own]:
     usual = weights(settings)
     preferred = usual.resolve() if usual else None
     return sorted(found, key=lambda own: Path(own.state.model) != preferred)
+
+
+def _last_words() -> str:
+    """Say why an engine has ended that did not mean to, if one has left that."""
+    left = [state for _, state, is_alive in engine_homes() if not is_alive]
+    if not left:
+        return ""
+    last = max(left, key=lambda state: state.started)
+    words = last.failure or "it ended without a word"
+    return f" (the last one failed: {words}; `acp-agent engine logs` shows its log)"

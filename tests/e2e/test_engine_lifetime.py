@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import socket
 import subprocess
 from collections.abc import AsyncGenerator, Iterator
@@ -169,6 +171,17 @@ async def test_stop_ends_the_engine_and_leaves_nothing_of_it(apart: Env) -> None
     )
     assert list(Path(apart["XDG_RUNTIME_DIR"]).glob("acp-agent/*")) == []
     await until(lambda: not command_of(started["pid"]))
+
+
+async def test_an_engine_that_was_killed_is_mourned_and_started_anew(apart: Env) -> None:
+    first = answer(agent(apart, "engine", "start", "--demo", "--json"))
+    os.kill(first["pid"], signal.SIGKILL)
+    await until(lambda: not command_of(first["pid"]))
+    ran = agent(apart, "engine", "query", "hello")
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert "no engine runs; start one with `acp-agent engine start` (the last one" in ran.stderr
+    second = answer(agent(apart, "engine", "start", "--demo", "--json"))
+    assert (second["was_running"], second["pid"] != first["pid"]) == (False, True)
 
 
 async def test_stop_with_nothing_to_stop_says_so_and_goes_well(apart: Env) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from acp_agent.engine.nano import ensure_nano
-from tests.e2e.commands import SCRIPTS, script
+from tests.e2e.commands import SCRIPTS, run, script
 from tests.e2e.engines import end_engines, engines
 
 Env = dict[str, str]
@@ -120,6 +120,15 @@ def test_stop_keepalive_quiets_the_engine_which_goes_on(fast: Env) -> None:
     assert ran.returncode == 0
     assert f"at {engine.url} warm" in ran.stdout
     assert "keepalive: stopped" in script(fast, "gpt-oss-status.sh").stdout
+
+
+def test_a_link_to_a_script_finds_the_agent_of_the_repository(fast: Env, tmp_path: Path) -> None:
+    if not (SCRIPTS.parent / ".venv" / "bin" / "acp-agent").exists():
+        pytest.skip("the repository has no .venv")
+    link = tmp_path / "query"
+    link.symlink_to(SCRIPTS / "gpt-oss-query.sh")
+    ran = run({**fast, "PATH": "/usr/bin:/bin"}, "sh", str(link), "hello")
+    assert (ran.returncode, ran.stderr) == (0, "")
 
 
 def test_every_script_is_two_lines() -> None:
