@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -321,6 +322,16 @@ async def test_a_bad_file_is_named_by_the_program_too(tmp_path: Path) -> None:
             await launcher.locate()
             await LlamaServer(launcher.locate).context_size()
     assert str(caught.value) == f"{bad} is not a GGUF file"
+
+
+async def test_a_port_in_use_is_named_by_the_program_too(nano: Path, tmp_path: Path) -> None:
+    program = str(install(tmp_path / "bin", "new"))
+    with socket.create_server(("127.0.0.1", 0)) as someone:
+        port = someone.getsockname()[1]
+        spec = EngineSpec(nano, context=512, port=port, program=program)
+        async with Launcher(spec, linger=0.1) as launcher:
+            with pytest.raises(EngineFailed, match=f"port {port} is in use; set GPT_OSS_PORT"):
+                await launcher.locate()
 
 
 @pytest.mark.parametrize("victim", ["host", "child"])
