@@ -23,8 +23,9 @@ from acp_agent.engine.order import LoadFailed, Order
 PAUSE = 0.05
 STDERR = 2  # the log of the host
 END_SECONDS = 5.0
-# A line says that all is well; the end of the pipe without one, that the host is gone.
-GUARD = 'read -r word || kill -KILL -- "-$1"'
+# A line says that all is well; the end of the pipe without one, that the host is gone. (dash knows
+# no `--` here.)
+GUARD = 'read -r word || kill -9 "-$1"'
 
 
 class Child:

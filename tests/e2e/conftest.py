@@ -28,7 +28,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Give the environment in which agents share one engine with the demo weights; no network."""
     base = tmp_path_factory.mktemp("world")
     env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PIP_NO_INDEX": "1"}
-    env["ACP_AGENT_ENGINE_LINGER_SECS"] = "60"
+    env |= {"ACP_AGENT_ENGINE_LINGER_SECS": "60", "LLAMA_SERVER": "off"}
     for variable, name in DIRECTORIES.items():
         (base / name).mkdir(mode=0o700)
         env[variable] = str(base / name)

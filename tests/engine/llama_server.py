@@ -12,8 +12,10 @@ import re
 import signal
 import sys
 import threading
+from functools import partial
 from importlib import import_module
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from tests.engine.llama_help import AGES
@@ -47,6 +49,10 @@ def key(values: dict[str, str]) -> str:
     return values.get("--api-key") or os.environ["LLAMA_API_KEY"]
 
 
+def end(ended: threading.Event, _number: int, _frame: FrameType | None) -> None:
+    ended.set()
+
+
 def serve(values: dict[str, str]) -> int:
     library: Any = import_module("xllamacpp")
     params = library.CommonParams()
@@ -60,7 +66,7 @@ def serve(values: dict[str, str]) -> int:
     params.endpoint_slots, params.ui, params.offline = True, False, True
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, partial(end, ended))
     try:
         server = library.Server(params)
     except RuntimeError as error:

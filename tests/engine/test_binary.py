@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -30,6 +32,7 @@ from tests.engine.waiting import until
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("home")]
 
 PROMPT = [200006, 1428, 200008]
+ENDLESS = Sampling(grammar='root ::= "a" root')
 ROOT = Path(__file__).parents[2]
 
 
@@ -321,6 +324,16 @@ async def test_a_bad_file_is_named_by_the_program_too(tmp_path: Path) -> None:
     assert str(caught.value) == f"{bad} is not a GGUF file"
 
 
+async def test_a_port_in_use_is_named_by_the_program_too(nano: Path, tmp_path: Path) -> None:
+    program = str(install(tmp_path / "bin", "new"))
+    with socket.create_server(("127.0.0.1", 0)) as someone:
+        port = someone.getsockname()[1]
+        spec = EngineSpec(nano, context=512, port=port, program=program)
+        async with Launcher(spec, linger=0.1) as launcher:
+            with pytest.raises(EngineFailed, match=f"port {port} is in use; set GPT_OSS_PORT"):
+                await launcher.locate()
+
+
 @pytest.mark.parametrize("victim", ["host", "child"])
 async def test_a_kill_in_mid_answer_is_told_and_the_next_prompt_works(
     nano: Path, tmp_path: Path, victim: str
@@ -336,11 +349,13 @@ async def test_a_kill_in_mid_answer_is_told_and_the_next_prompt_works(
         await until(ready)
         before = state()
         assert before.child
-        with pytest.raises(StreamDropped, match="in mid-answer"):
-            async with server.stream(PROMPT, Sampling(max_tokens=4000)) as events:
+        killed = psutil.Process(before.pid if victim == "host" else before.child)
+        with anyio.fail_after(60), pytest.raises(StreamDropped, match="in mid-answer"):
+            async with server.stream(PROMPT, ENDLESS) as events:
                 async for event in events:
                     if isinstance(event, Tokens):
-                        os.kill(before.pid if victim == "host" else before.child, signal.SIGKILL)
+                        with suppress(psutil.NoSuchProcess):
+                            killed.kill()
         with anyio.fail_after(30):
             assert isinstance((await generated(server))[-1], StepEnded)
         await is_gone(before.pid)
