@@ -92,6 +92,11 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         "--default-rubric", action="store_true", help="go by the shipped rubric if FILE is broken"
     )
     route.add_argument("prompt", nargs="?", help="what to route; - reads it from stdin")
+    engine = verbs.add_parser("engine", help="start, stop, watch and time the engine")
+    if argv[:1] == ["engine"]:
+        from acp_agent.verbs.engine import add_actions
+
+        add_actions(engine)
     if not argv and not sys.stdin.isatty():
         return parser.parse_args(["serve"])
     args = parser.parse_args(argv)
@@ -144,5 +149,9 @@ def _dispatch(args: argparse.Namespace) -> int:
                 default_if_broken=args.default_rubric
                 or (not args.rubric and settings.routing_default_if_broken),
             )
+        case "engine":
+            from acp_agent.verbs.engine import run_engine
+
+            return run_engine(args, settings, os.environ)
         case _:
             return serve(settings)

@@ -8,6 +8,7 @@ from pathlib import Path
 from acp_agent.backends.endpoint import Endpoint
 from acp_agent.config import Settings
 from acp_agent.engine.models import find_model, installed_model, model_directories
+from acp_agent.engine.own import with_key
 from acp_agent.engine.probe import answers
 from acp_agent.errors import EngineUnavailable
 
@@ -16,7 +17,7 @@ USUAL = "http://localhost:8000"
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """An engine that runs already; it is used as it is and never stopped."""
+    """An engine that runs already; it is used as it is and never stopped, though it be ours."""
 
     endpoint: Endpoint
 
@@ -63,7 +64,7 @@ async def find_engine(settings: Settings) -> Found:
     if settings.demo:
         return Nano()
     if settings.engine_url:
-        return Remote(Endpoint(settings.engine_url, settings.engine_key))
+        return Remote(with_key(Endpoint(settings.engine_url, settings.engine_key)))
     if settings.model_path:
         path = Path(settings.model_path).expanduser()
         if not path.is_file():
@@ -71,7 +72,7 @@ async def find_engine(settings: Settings) -> Found:
         return Local(path)
     usual = Endpoint(USUAL, settings.engine_key)
     if not settings.model_dir and await answers(usual):
-        return Remote(usual)
+        return Remote(with_key(usual))
     model = _on_disk(settings)
     if model is None:
         directories = model_directories(settings.model_dir)

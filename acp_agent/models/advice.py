@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
+from acp_agent.engine.machine import look
 from acp_agent.models.base import InstallFailed
 from acp_agent.models.install import gigabytes
 
 # A machine sold with 16 GB says a little less; what its graphics hold is missing too.
 TOLERANCE = 0.9
-
-
-def total_memory() -> int:
-    """Return the bytes of memory of this machine, 0 where it does not say."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError):
-        return 0
 
 
 def memory_advice(weights: int, needed: int = 0, total: int | None = None) -> str:
@@ -26,7 +17,7 @@ def memory_advice(weights: int, needed: int = 0, total: int | None = None) -> st
         InstallFailed: It cannot run here at all; the text says what to do instead.
 
     """
-    there = total_memory() if total is None else total
+    there = look().total if total is None else total
     if not there or not weights:
         return ""
     if weights > there:
