@@ -18,6 +18,10 @@ DESCRIPTION = "An Agent Client Protocol server for gpt-oss on your own machine."
 def run(argv: Sequence[str]) -> int:
     """Run one command. Exit codes: 0 it went well, 1 it failed, 2 it was called wrongly."""
     try:
+        if argv[:1] == ["models"]:
+            from acp_agent.verbs.models import run_models
+
+            return run_models(argv[1:])
         return _dispatch(_parse(argv))
     except ConfigError as error:
         print(f"acp-agent: {error}", file=sys.stderr)
@@ -79,6 +83,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     verbs.add_parser("demo", help="watch a greeting answered and a failing test mended")
     doctor = verbs.add_parser("doctor", help="say what works, what does not, and what to do")
     doctor.add_argument("--json", action="store_true", help="the same for programs")
+    verbs.add_parser("models", help="install, verify and remove models")
     route = verbs.add_parser("route", help="say who would answer a prompt, and why; runs no model")
     route.add_argument("--json", action="store_true", help="the decision as one JSON object")
     route.add_argument("--jsonl", action="store_true", help="objects on stdin, decisions on stdout")
@@ -87,6 +92,11 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         "--default-rubric", action="store_true", help="go by the shipped rubric if FILE is broken"
     )
     route.add_argument("prompt", nargs="?", help="what to route; - reads it from stdin")
+    engine = verbs.add_parser("engine", help="start, stop, watch and time the engine")
+    if argv[:1] == ["engine"]:
+        from acp_agent.verbs.engine import add_actions
+
+        add_actions(engine)
     if not argv and not sys.stdin.isatty():
         return parser.parse_args(["serve"])
     args = parser.parse_args(argv)
@@ -139,5 +149,9 @@ def _dispatch(args: argparse.Namespace) -> int:
                 default_if_broken=args.default_rubric
                 or (not args.rubric and settings.routing_default_if_broken),
             )
+        case "engine":
+            from acp_agent.verbs.engine import run_engine
+
+            return run_engine(args, settings, os.environ)
         case _:
             return serve(settings)

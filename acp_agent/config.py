@@ -7,12 +7,11 @@ before the first answer: a settings library would cost more time than everything
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from acp_agent.agent.options import APPROVALS, EFFORTS, MODES, values
+from acp_agent.config_sources import SOURCES
 from acp_agent.errors import ConfigError
 from acp_agent.paths import config_file, user_path
 
@@ -37,8 +36,20 @@ class Settings(NamedTuple):
     ubatch: int = 0
     parallel: int = 2
     port: int = 0
-    keepalive: float = 60.0
+    threads: int = 0
+    threads_batch: int = 0
+    flash_attn: str = "auto"
+    kv_unified: bool = True
+    cache_type_k: str = "f16"
+    cache_type_v: str = "f16"
+    cache_reuse: int = 0
+    swa_full: bool = False
+    llama_server: str = "auto"
+    linger: float = 60.0
     idle_unload: float = 600.0
+    memory_limit: float = 0.85
+    keepalive: float = 0.0
+    keepalive_tokens: int = 1
     command_timeout: float = 120.0
     browser: str = "auto"
     browser_searxng: str = ""
@@ -70,104 +81,6 @@ def selects_provider(settings: Settings) -> bool:
 def rubric_file(settings: Settings) -> Path | None:
     """Return the user's own rubric, which is laid over the shipped one; None without any."""
     return user_path(settings.routing_rubric) if settings.routing_rubric else None
-
-
-class Source(NamedTuple):
-    """Where a setting can come from besides its default, and what it must be."""
-
-    variables: tuple[str, ...]
-    check: Callable[[Any], bool] = lambda _: True
-    must: str = ""
-
-
-BROWSER = ("auto", "on", "off")
-_HOST = r"(\*|(\*\.)?([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?)"
-
-SANDBOXES = ("auto", "docker", "bubblewrap", "landlock", "off")
-SHELL_SANDBOXES = ("workspace-write", "read-only", "off")
-LARGEST_CONTEXT = 131_072  # what gpt-oss was trained for
-
-Rule = tuple[Callable[[Any], bool], str]
-
-
-def _one_of(*names: str) -> Rule:
-    return (lambda value: value in names), f"one of {', '.join(names)}"
-
-
-def _at_least(low: float) -> Rule:
-    return (lambda value: value >= low), f"{low:g} or more"
-
-
-def _is_address(value: Any) -> bool:
-    from urllib.parse import urlsplit
-
-    try:
-        address = urlsplit(str(value))
-        return address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
-    except ValueError:
-        return False
-
-
-def _are_hosts(value: Any) -> bool:
-    return all(re.fullmatch(_HOST, host) for host in value.lower().replace(",", " ").split())
-
-
-def _is_context(value: Any) -> bool:
-    return 0 <= value <= LARGEST_CONTEXT
-
-
-def _is_port(value: Any) -> bool:
-    return 0 <= value < 65536
-
-
-SOURCES: dict[str, Source] = {
-    "mode": Source(("ACP_AGENT_MODE",), *_one_of(*values(MODES))),
-    "model": Source(("GPT_OSS_MODEL",)),
-    "effort": Source(("GPT_OSS_REASONING_EFFORT",), *_one_of(*values(EFFORTS))),
-    "approvals": Source(("ACP_AGENT_APPROVALS",), *_one_of(*values(APPROVALS))),
-    "max_tokens": Source(("GPT_OSS_MAX_TOKENS",), *_at_least(0)),
-    "max_steps": Source(("ACP_AGENT_MAX_STEPS",), *_at_least(1)),
-    "temperature": Source(("GPT_OSS_TEMPERATURE",), *_at_least(0)),
-    "engine_url": Source(
-        ("GPT_OSS_URL", "LLAMACPP_URL"),
-        _is_address,
-        "an http:// or https:// address",
-    ),
-    "engine_key": Source(("GPT_OSS_API_KEY",)),
-    "model_path": Source(("GPT_OSS_GGUF_MODEL_PATH", "GPT_OSS_MODEL_PATH")),
-    "model_dir": Source(("GPT_OSS_MODEL_DIR",)),
-    "model_120b": Source(("GPT_OSS_120B_MODEL",)),
-    "context": Source(("GPT_OSS_CTX",), _is_context, f"0 to {LARGEST_CONTEXT}"),
-    "batch": Source(("GPT_OSS_BATCH",), *_at_least(0)),
-    "ubatch": Source(("GPT_OSS_UBATCH",), *_at_least(0)),
-    "parallel": Source(("GPT_OSS_PARALLEL",), *_at_least(1)),
-    "port": Source(("GPT_OSS_PORT",), _is_port, "a port number"),
-    "keepalive": Source(("GPT_OSS_KEEPALIVE_SECS",), *_at_least(0)),
-    "idle_unload": Source(("GPT_OSS_IDLE_UNLOAD_SECS",), *_at_least(0)),
-    "command_timeout": Source(("ACP_AGENT_COMMAND_TIMEOUT",), *_at_least(1)),
-    "browser": Source(("ACP_AGENT_BROWSER",), *_one_of(*BROWSER)),
-    "browser_searxng": Source(
-        ("ACP_AGENT_SEARXNG_URL",), _is_address, "an http:// or https:// address"
-    ),
-    "browser_allowed_hosts": Source(
-        ("ACP_AGENT_BROWSER_ALLOWED_HOSTS",), _are_hosts, "hosts such as a.org *.b.org, or *"
-    ),
-    "browser_allow_private": Source(("ACP_AGENT_BROWSER_ALLOW_PRIVATE",)),
-    "mcp_timeout": Source(("ACP_AGENT_MCP_TIMEOUT",), *_at_least(1)),
-    "mcp_tool_tokens": Source(("ACP_AGENT_MCP_TOOL_TOKENS",), *_at_least(0)),
-    "sandbox": Source(("ACP_AGENT_SANDBOX",), *_one_of(*SANDBOXES)),
-    "shell_sandbox": Source(("ACP_AGENT_SHELL_SANDBOX",), *_one_of(*SHELL_SANDBOXES)),
-    "shell_network": Source(("ACP_AGENT_SHELL_NETWORK",)),
-    "python_timeout": Source(("ACP_AGENT_PYTHON_TIMEOUT",), *_at_least(1)),
-    "sandbox_image": Source(("ACP_AGENT_SANDBOX_IMAGE",)),
-    "fm_backend": Source(("ACP_AGENT_FM_BACKEND",)),
-    "fm_max_tokens": Source(("ACP_AGENT_FM_MAX_TOKENS",), *_at_least(1)),
-    "fm_temperature": Source(("ACP_AGENT_FM_TEMPERATURE",), *_at_least(0)),
-    "routing_rubric": Source(("ACP_AGENT_RUBRIC",)),
-    "routing_default_if_broken": Source(("ACP_AGENT_RUBRIC_DEFAULT_IF_BROKEN",)),
-    "routing_log_prompts": Source(("ACP_AGENT_LOG_PROMPTS",)),
-    "log_level": Source(("ACP_AGENT_LOG",), *_one_of("debug", "info", "warning", "error")),
-}
 
 
 def load(
@@ -246,6 +159,9 @@ def _known(written: str) -> list[str]:
 def _checked(name: str, value: object, source: str, written: str = "") -> object:
     shown = written or name
     kind = KINDS[name]
+    rule = SOURCES.get(name)
+    if rule and isinstance(value, str):
+        value = rule.words.get(value, value)
     try:
         if kind is not str and isinstance(value, str):
             value = _truth(value) if kind is bool else kind(value)
@@ -256,7 +172,6 @@ def _checked(name: str, value: object, source: str, written: str = "") -> object
         raise ConfigError(f"{source}: {shown} must be {wanted}, not {value!r}") from None
     if type(value) is not kind:
         raise ConfigError(f"{source}: {shown} must be of type {kind.__name__}, not {value!r}")
-    rule = SOURCES.get(name)
     if rule and not rule.check(value):
         raise ConfigError(f"{source}: {shown} must be {rule.must}, not {value!r}")
     return value

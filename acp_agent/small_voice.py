@@ -17,8 +17,8 @@ from acp_agent.backends.profiles import OUR_ENGINE
 from acp_agent.backends.select import make_backend
 from acp_agent.config import Settings
 from acp_agent.engine import smollm2
-from acp_agent.engine.home import EngineSpec
 from acp_agent.engine.small import Gguf, Packaged, Small, parse_small
+from acp_agent.engine.spec import EngineSpec
 from acp_agent.errors import BackendError, ConfigError, EngineUnavailable
 from acp_agent.events import Emit, Noticed
 from acp_agent.ports import LocalModelBackend

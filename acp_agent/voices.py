@@ -19,10 +19,11 @@ from acp_agent.backends.scripted import ScriptedEngine
 from acp_agent.backends.select import make_backend, parse_selector
 from acp_agent.backends.utf8_gaps import Gaps
 from acp_agent.config import Settings, selects_provider
-from acp_agent.engine.home import EngineSpec
+from acp_agent.engine.by_settings import local_spec, nano_spec, patience
 from acp_agent.engine.launch import Launcher
 from acp_agent.engine.locate import Found, Local, Nano, Remote, find_engine, weights
 from acp_agent.engine.nano import ensure_nano
+from acp_agent.engine.spec import EngineSpec
 from acp_agent.errors import EngineUnavailable
 from acp_agent.harmony.model import GREEDY, HarmonyModel
 from acp_agent.harmony.vocab import load_vocabulary
@@ -30,8 +31,6 @@ from acp_agent.offer import model_of
 from acp_agent.ports import Sampling
 
 NANO_LABEL = "*nano, demo weights, not gpt-oss:* "
-NANO_CONTEXT = 16_384
-DEFAULT_CONTEXT = 32_768
 LOOK_SECONDS = 2.0  # that a prompt waits to learn whether a server is there
 
 
@@ -49,8 +48,7 @@ class Engines:
     async def start(self, spec: EngineSpec) -> Endpoint:
         """Find the engine of this spec, or start it. Raises BackendError."""
         if spec not in self._launchers:
-            settings = self._settings
-            launcher = Launcher(spec, keepalive=settings.keepalive, idle=settings.idle_unload)
+            launcher = Launcher(spec, patience=patience(self._settings))
             self._launchers[spec] = await self._stack.enter_async_context(launcher)
         return await self._launchers[spec].locate()
 
@@ -62,21 +60,9 @@ class Engines:
                 return endpoint
             case Nano():
                 path = await anyio.to_thread.run_sync(ensure_nano, abandon_on_cancel=True)
-                # So small that a second thread would only wait for the first.
-                return await self.start(
-                    EngineSpec(path, NANO_CONTEXT, settings.parallel, threads=1)
-                )
+                return await self.start(nano_spec(settings, path))
             case Local(path):
-                return await self.start(
-                    EngineSpec(
-                        path,
-                        settings.context or DEFAULT_CONTEXT,
-                        settings.parallel,
-                        settings.batch,
-                        settings.ubatch,
-                        settings.port,
-                    )
-                )
+                return await self.start(local_spec(settings, path))
             case _:
                 assert_never(found)
 

@@ -92,7 +92,7 @@ def engine() -> Generator[Address]:
 
     @asynccontextmanager
     async def located() -> AsyncGenerator[Address]:
-        settings = Settings(demo=True, keepalive=0.5)
+        settings = Settings(demo=True, linger=0.5)
         async with open_engines(settings) as engines:
             found = await engines.locate(settings)
             yield Address(found.url, found.key)

@@ -176,7 +176,7 @@ def _real(workspace: Path) -> list[Figure]:
     with stand_in() as gptoss:
         flags = ["--engine-url", gptoss.address.url, "--mode", "fm", "--fm-backend", "smollm2"]
         # The same words every time: what is sampled differs tenfold in length.
-        settings = {"GPT_OSS_KEEPALIVE_SECS": "0.5", "ACP_AGENT_FM_TEMPERATURE": "0"}
+        settings = {"ACP_AGENT_ENGINE_LINGER_SECS": "0.5", "ACP_AGENT_FM_TEMPERATURE": "0"}
         with agent(flags, workspace, settings) as running:
             running.initialize()
             turns = [

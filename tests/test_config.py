@@ -40,8 +40,8 @@ def test_an_empty_variable_counts_as_unset(file: Path) -> None:
 
 
 def test_a_file_named_by_the_environment_is_read(tmp_path: Path) -> None:
-    (tmp_path / "mine.toml").write_text("keepalive = 5\n")
-    assert load({}, {"ACP_AGENT_CONFIG": str(tmp_path / "mine.toml")}).keepalive == 5.0
+    (tmp_path / "mine.toml").write_text("linger = 5\n")
+    assert load({}, {"ACP_AGENT_CONFIG": str(tmp_path / "mine.toml")}).linger == 5.0
 
 
 @pytest.mark.parametrize(
@@ -124,6 +124,22 @@ def test_a_variable_says_yes_or_no_in_words(file: Path, text: str, truth: bool) 
     assert load({}, {"ACP_AGENT_LOG_PROMPTS": text}, file).routing_log_prompts is truth
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("never", 0.0), ("5m", 300.0), ("1h", 3600.0), ("12", 12.0)]
+)
+def test_a_time_to_unload_can_be_one_of_the_documented_words(
+    file: Path, text: str, seconds: float
+) -> None:
+    file.write_text(f'idle_unload = "{text}"')
+    assert load({}, {}, file).idle_unload == seconds
+    assert load({}, {"GPT_OSS_IDLE_UNLOAD_SECS": text}, file).idle_unload == seconds
+
+
+@pytest.mark.parametrize(("text", "form"), [("1", "on"), ("0", "off"), ("auto", "auto")])
+def test_flash_attention_is_set_as_in_the_documents(file: Path, text: str, form: str) -> None:
+    assert load({}, {"GPT_OSS_FLASH_ATTN": text}, file).flash_attn == form
+
+
 def test_no_mode_is_asked_for_by_default(file: Path) -> None:
     assert load({}, {}, file).mode == ""
     assert load({"mode": "fm"}, {"ACP_AGENT_MODE": "gptoss_120b"}, file).mode == "fm"
@@ -147,6 +163,10 @@ def test_no_mode_is_asked_for_by_default(file: Path) -> None:
         ("ACP_AGENT_RUBRIC_DEFAULT_IF_BROKEN", "2", "must be true or false, not '2'"),
         ("ACP_AGENT_FM_MAX_TOKENS", "0", "ACP_AGENT_FM_MAX_TOKENS: fm_max_tokens must be 1 or"),
         ("ACP_AGENT_FM_TEMPERATURE", "-1", "fm_temperature must be 0 or more, not -1"),
+        ("GPT_OSS_FLASH_ATTN", "2", "flash_attn must be one of auto, on, off, not '2'"),
+        ("GPT_OSS_IDLE_UNLOAD_SECS", "2m", "idle_unload must be a number, not '2m'"),
+        ("ACP_AGENT_MEMORY_LIMIT", "85", "memory_limit must be 0 to 1, not 85.0"),
+        ("GPT_OSS_CACHE_TYPE_K", "q2", "cache_type_k must be one of f32, f16, bf16"),
         ("GPT_OSS_KEEPALIVE_SECS", "nan", "GPT_OSS_KEEPALIVE_SECS: keepalive must be 0 or more"),
     ],
 )

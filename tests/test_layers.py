@@ -58,7 +58,7 @@ HOMES = {
     "ddgs": ("tools/browser/",),
     "mcp": ("tools/mcp",),
     "mcp_types": ("tools/mcp",),
-    "httpx2": ("tools/mcp",),  # it comes with mcp
+    "httpx2": ("tools/mcp", "models/"),  # what mcp and huggingface_hub raise
 }
 
 

@@ -11,7 +11,7 @@ from acp_agent import small_voice
 from acp_agent.agent.voice import Voice
 from acp_agent.backends.endpoint import Endpoint
 from acp_agent.config import Settings
-from acp_agent.engine.home import EngineSpec
+from acp_agent.engine.spec import EngineSpec
 from acp_agent.errors import EngineUnavailable
 from acp_agent.events import Event, Noticed
 from acp_agent.small_voice import SmallVoice

@@ -71,7 +71,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     (base / "home").mkdir()
     (base / "tmp").mkdir()
     env = {"PATH": os.environ["PATH"], "HOME": str(base / "home"), "TMPDIR": str(base / "tmp")}
-    yield Installation(scripts, env | {"GPT_OSS_KEEPALIVE_SECS": "1"})
+    yield Installation(scripts, env | {"ACP_AGENT_ENGINE_LINGER_SECS": "1"})
     for path in (base / "tmp").glob("acp-agent-*/engine-*"):
         if state := EngineHome(path).read():
             with suppress(ProcessLookupError):  # it ends by itself as well

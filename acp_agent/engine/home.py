@@ -8,36 +8,19 @@ dies: `alive` is held by the host while it lives, `starting` by whoever looks fo
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
-from contextlib import suppress
+import shutil
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import IO, Literal
 
+from acp_agent.paths import runtime_dir
+
 LockName = Literal["alive", "starting", "users"]
-
-
-@dataclass(frozen=True, slots=True)
-class EngineSpec:
-    """What an engine runs; agents with equal specs share one. Zero leaves a value to llama.cpp."""
-
-    model: Path
-    context: int = 0
-    parallel: int = 1
-    batch: int = 0
-    ubatch: int = 0
-    port: int = 0
-    threads: int = 0
-
-    def digest(self) -> str:
-        """Return a short name for this spec and the file as it is now. Raises OSError."""
-        path = self.model.resolve()
-        file = path.stat()
-        numbers = tuple(value for value in astuple(self) if isinstance(value, int))
-        parts = (str(path), file.st_size, file.st_mtime_ns, *numbers)
-        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+PREFIX = "engine-"
+MOST_CRASHES = 8  # that are remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +34,29 @@ class EngineState:
     started: float
     ready: bool = False
     failure: str = ""
+    kind: str = ""  # "wheel" or "llama-server"
+    version: str = ""
+    program: str = ""  # the path of llama-server
+    child: int = 0  # its process
+    context: int = 0
+    parallel: int = 0
+    log: str = ""
+    linger: float = 0.0
+    idle: float = 0.0
+    keepalive: float = 0.0  # seconds between requests that keep it warm
+    warnings: tuple[str, ...] = ()
+    memory: int = 0  # bytes that it holds, and held at most
+    memory_peak: int = 0
+    pressure: float = 0.0  # share of the machine's memory that is in use
+    limit: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """An engine that died though it had worked, or before it said why it could not."""
+
+    time: float
+    words: str
 
 
 class Lock:
@@ -79,19 +85,31 @@ class EngineHome:
     def _state(self) -> Path:
         return self.path / "state.json"
 
+    @property
+    def _crashes(self) -> Path:
+        return self.path / "crashes.json"
+
     def lock(self, name: LockName, *, shared: bool = False) -> Lock | None:
         """Take a lock; None if it cannot be had now."""
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = (self.path / name).open("ab")
-        try:
-            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except OSError:
-            file.close()
-            return None
-        return Lock(file)
+        while True:
+            try:
+                self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                file = (self.path / name).open("ab")
+            except FileNotFoundError:
+                continue  # it was removed between the two
+            try:
+                fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            except OSError:
+                file.close()
+                return None
+            if _is_at(file, self.path / name):
+                return Lock(file)
+            file.close()  # removed since: who comes next would take another file
 
     def is_alive(self) -> bool:
-        """Tell whether a host runs here."""
+        """Tell whether a host runs here; makes nothing."""
+        if not self.path.exists():
+            return False
         lock = self.lock("alive", shared=True)
         if lock is not None:
             lock.release()
@@ -100,23 +118,98 @@ class EngineHome:
     def read(self) -> EngineState | None:
         """Return the state, None if there is none that makes sense."""
         try:
-            return EngineState(**json.loads(self._state.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            values = json.loads(self._state.read_text(encoding="utf-8"))
+            return EngineState(**values | {"warnings": tuple(values.get("warnings", ()))})
+        except (OSError, ValueError, TypeError, AttributeError):
             return None
 
     def write(self, state: EngineState) -> None:
         """Replace the state in one step; it holds the key, so nobody else may read it."""
-        draft = self.path / f".state.{os.getpid()}"
-        draft.unlink(missing_ok=True)
-        with open(draft, "x", encoding="utf-8", opener=_private) as file:
-            json.dump(asdict(state), file)
-        draft.replace(self._state)
+        self._replace(self._state, json.dumps(asdict(state)))
 
     def forget(self) -> None:
-        """Remove the state."""
-        with suppress(OSError):
-            self._state.unlink()
+        """Remove the state, and what was asked of the host that wrote it."""
+        for path in (self._state, self.path / "linger"):
+            with suppress(OSError):
+                path.unlink()
+
+    def crashes(self) -> list[Crash]:
+        """Return when and why engines here died, oldest first."""
+        try:
+            found = json.loads(self._crashes.read_text(encoding="utf-8"))
+            return [Crash(float(time), str(words)) for time, words in found]
+        except (OSError, ValueError, TypeError):
+            return []
+
+    def note_crash(self, crash: Crash) -> None:
+        """Remember a crash."""
+        kept = [*self.crashes(), crash][-MOST_CRASHES:]
+        self._replace(self._crashes, json.dumps([astuple(one) for one in kept]))
+
+    def ask_linger(self, seconds: float) -> None:
+        """Ask a host that runs to stay so long after its last user."""
+        self._replace(self.path / "linger", repr(seconds))
+
+    def asked_linger(self) -> float | None:
+        """Return what was asked last; None if nothing was."""
+        try:
+            return float((self.path / "linger").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+
+    def ask_quiet(self, pid: int) -> None:
+        """Ask the host with this process id for no more requests that keep the model warm."""
+        self._replace(self.path / "quiet", str(pid))
+
+    def is_quiet(self, pid: int) -> bool:
+        """Tell whether the host with this process id was asked for that."""
+        try:
+            return (self.path / "quiet").read_text(encoding="utf-8") == str(pid)
+        except OSError:
+            return False
+
+    def remove(self, *held: LockName) -> bool:
+        """Remove the directory if nobody has anything to do with it; the caller may hold locks."""
+        with ExitStack() as stack:
+            names: tuple[LockName, ...] = ("alive", "starting", "users")
+            for name in names:
+                lock = None if name in held else self.lock(name)
+                if lock is not None:
+                    stack.callback(lock.release)
+                elif name not in held:
+                    return False
+            shutil.rmtree(self.path, ignore_errors=True)
+        return True
+
+    def _replace(self, path: Path, text: str) -> None:
+        draft = self.path / f".{path.name}.{os.getpid()}"
+        draft.unlink(missing_ok=True)
+        with open(draft, "x", encoding="utf-8", opener=private) as file:
+            file.write(text)
+        draft.replace(path)
 
 
-def _private(path: str, flags: int) -> int:
+def engine_homes() -> list[tuple[EngineHome, EngineState, bool]]:
+    """Return the engines of this user: where, what each says about itself, whether it lives.
+
+    One that has said nothing yet is left out; one that does not live has crashed.
+    """
+    found: list[tuple[EngineHome, EngineState, bool]] = []
+    for path in sorted(runtime_dir().glob(f"{PREFIX}*")):
+        home = EngineHome(path)
+        alive, state = home.is_alive(), home.read()
+        if state is not None:
+            found.append((home, state, alive))
+    return found
+
+
+def _is_at(file: IO[bytes], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def private(path: str, flags: int) -> int:
+    """Open a file that nobody else may read; for `open`."""
     return os.open(path, flags, mode=0o600)

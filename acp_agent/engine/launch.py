@@ -8,6 +8,8 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,8 +18,10 @@ import anyio
 
 from acp_agent.backends import http
 from acp_agent.backends.endpoint import Endpoint
-from acp_agent.engine.home import EngineHome, EngineSpec, EngineState, Lock, LockName
-from acp_agent.engine.last_words import explain
+from acp_agent.engine import backoff
+from acp_agent.engine.home import PREFIX, Crash, EngineHome, EngineState, Lock, LockName
+from acp_agent.engine.last_words import explain, explain_crash
+from acp_agent.engine.spec import EngineSpec, Patience
 from acp_agent.errors import EngineFailed, EngineUnavailable
 from acp_agent.paths import runtime_dir, state_dir
 
@@ -31,22 +35,23 @@ PAUSE = 0.02
 class Launcher:
     """The engine for `spec`, as long as this is entered; `locate` finds or starts it.
 
-    An engine that we start outlives its last user by `keepalive` seconds, and ends when it had
-    nothing to do for `idle` seconds (0: it stays), to give the memory back. `engine` is the one
-    that was found last.
+    An engine that we start outlives its last user by `linger` seconds, and ends when it had
+    nothing to do for `idle` seconds (0: it stays), to give the memory back; `patience` says more.
+    One that runs already is asked to stay as long as we want, if that is longer. `engine` is the
+    one that was found last.
     """
 
     def __init__(
         self,
         spec: EngineSpec,
         *,
-        keepalive: float = 60.0,
+        linger: float = 60.0,
         idle: float = 0.0,
+        patience: Patience | None = None,
         start_seconds: float = START_SECONDS,
     ) -> None:
         self._spec = spec
-        self._keepalive = keepalive
-        self._idle = idle
+        self._patience = patience or Patience(linger, idle)
         self._start_seconds = start_seconds
         self._lease: Lock | None = None
         self.engine: EngineState | None = None
@@ -92,6 +97,8 @@ class Launcher:
             starting = await _acquire(home, "starting")
             try:
                 self.engine = await self._running(home) or await self._start(home)
+                if self.engine.linger < self._patience.linger:
+                    home.ask_linger(self._patience.linger)
             finally:
                 starting.release()
             return self.engine
@@ -110,7 +117,7 @@ class Launcher:
             reason = error.strerror or error
             raise EngineUnavailable(f"cannot use {self._spec.model}: {reason}") from None
         try:
-            return EngineHome(runtime_dir() / f"engine-{digest}")
+            return EngineHome(runtime_dir() / f"{PREFIX}{digest}")
         except OSError as error:
             raise EngineUnavailable(f"cannot start the engine: {error}") from None
 
@@ -125,17 +132,37 @@ class Launcher:
         return state
 
     def _mourn(self, home: EngineHome) -> None:
-        """Raise why the engine that we gave out never came to load its model, if it did not."""
-        left, given = home.read(), self.engine
-        home.forget()
+        """Raise why the engine that we gave out never came to load its model, if it did not.
+
+        Raise, too, of one that keeps crashing, why and until when it is left alone.
+        """
+        left, given = self._bury(home), self.engine
         if left is not None and given is not None and left.key == given.key and not left.ready:
             self.engine = None
             raise EngineFailed(left.failure or self._last_words(home))
+        crashes, now = home.crashes(), time.time()
+        seconds = backoff.wait(crashes, now)
+        if seconds:
+            raise EngineFailed(
+                f"{backoff.describe(crashes, now, seconds)} (log: {self._log(home)})"
+            )
+
+    def _bury(self, home: EngineHome) -> EngineState | None:
+        """Remove what a dead engine said, and return it; note that it crashed, if it did."""
+        left = home.read()
+        home.forget()
+        if left is not None and (left.ready or not left.failure):
+            home.note_crash(Crash(time.time(), left.failure or self._death(home, left)))
+        return left
+
+    def _death(self, home: EngineHome, left: EngineState) -> str:
+        log = _text(self._log(home))
+        return (left.ready and explain_crash(log)) or "it ended without a word"
 
     async def _start(self, home: EngineHome) -> EngineState:
         log = self._log(home)
+        _keep(log)
         with log.open("ab") as output:
-            output.truncate(0)
             await anyio.run_process(
                 self._command(home, log),
                 stdin=subprocess.DEVNULL,
@@ -146,26 +173,17 @@ class Launcher:
             )
         state = await _listening(home)
         if state is None:
-            left = home.read()
-            home.forget()
+            left = self._bury(home)
             raise EngineFailed((left and left.failure) or self._last_words(home))
         logger.info("engine %d listens at %s", state.pid, state.url)
         return state
 
     def _command(self, home: EngineHome, log: Path) -> list[str]:
-        spec = self._spec
         values = {
             "home": home.path,
             "log": log,
-            "model": spec.model.resolve(),
-            "context": spec.context,
-            "parallel": spec.parallel,
-            "batch": spec.batch,
-            "ubatch": spec.ubatch,
-            "port": spec.port,
-            "threads": spec.threads,
-            "keepalive": self._keepalive,
-            "idle": self._idle,
+            "spec": self._spec.to_json(),
+            "patience": self._patience.to_json(),
         }
         flags = [part for name, value in values.items() for part in (f"--{name}", str(value))]
         # -P: Python would look for modules in the current directory first, the user's project.
@@ -173,15 +191,28 @@ class Launcher:
 
     def _last_words(self, home: EngineHome) -> str:
         log = self._log(home)
-        words = explain(log.read_text(encoding="utf-8", errors="replace"), self._spec.model)
+        words = explain(_text(log), self._spec.model)
         return f"{words} (log: {log})"
+
+
+def _keep(log: Path) -> None:
+    """Begin a new log; what the last engine said stays beside it."""
+    with suppress(FileNotFoundError):
+        log.replace(log.with_suffix(".log.1"))
+
+
+def _text(log: Path) -> str:
+    try:
+        return log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 async def _listening(home: EngineHome) -> EngineState | None:
     """Wait for a living host to listen; return None once it is not alive."""
     while home.is_alive():
         state = home.read()
-        if state is not None and not state.failure and await _answers(state):
+        if state is not None and state.url and not state.failure and await _answers(state):
             return state
         await anyio.sleep(PAUSE)
     return None

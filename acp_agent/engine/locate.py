@@ -7,7 +7,8 @@ from pathlib import Path
 
 from acp_agent.backends.endpoint import Endpoint
 from acp_agent.config import Settings
-from acp_agent.engine.models import find_model, model_directories
+from acp_agent.engine.models import find_model, installed_model, model_directories
+from acp_agent.engine.own import with_key
 from acp_agent.engine.probe import answers
 from acp_agent.errors import EngineUnavailable, NoModel
 
@@ -16,7 +17,7 @@ USUAL = "http://localhost:8000"
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """An engine that runs already; it is used as it is and never stopped."""
+    """An engine that runs already; it is used as it is and never stopped, though it be ours."""
 
     endpoint: Endpoint
 
@@ -42,14 +43,19 @@ def weights(settings: Settings) -> Path | None:
         return None
     if settings.model_path:
         return Path(settings.model_path).expanduser()
-    return find_model(model_directories(settings.model_dir))
+    return _on_disk(settings)
+
+
+def _on_disk(settings: Settings) -> Path | None:
+    installed = None if settings.model_dir else installed_model(settings.model)
+    return installed or find_model(model_directories(settings.model_dir))
 
 
 async def find_engine(settings: Settings) -> Found:
     """Return the engine to use.
 
     What the user named comes first (demo, address, file, directory), then an engine at the usual
-    address, then weights in the usual directories.
+    address, then installed weights, then some in the usual directories.
 
     Raises:
         EngineUnavailable: What was named is not there.
@@ -59,7 +65,7 @@ async def find_engine(settings: Settings) -> Found:
     if settings.demo:
         return Nano()
     if settings.engine_url:
-        return Remote(Endpoint(settings.engine_url, settings.engine_key))
+        return Remote(with_key(Endpoint(settings.engine_url, settings.engine_key)))
     if settings.model_path:
         path = Path(settings.model_path).expanduser()
         if not path.is_file():
@@ -67,14 +73,15 @@ async def find_engine(settings: Settings) -> Found:
         return Local(path)
     usual = Endpoint(USUAL, settings.engine_key)
     if not settings.model_dir and await answers(usual):
-        return Remote(usual)
-    directories = model_directories(settings.model_dir)
-    model = find_model(directories)
+        return Remote(with_key(usual))
+    model = _on_disk(settings)
     if model is None:
+        directories = model_directories(settings.model_dir)
         places = [*map(str, directories), *([] if settings.model_dir else [f"and at {USUAL}"])]
         raise NoModel(
             "no gpt-oss model was found: set GPT_OSS_GGUF_MODEL_PATH to a gpt-oss GGUF file, or"
-            " GPT_OSS_URL to a running llama.cpp server (looked for gpt-oss-*.gguf in"
+            " GPT_OSS_URL to a running llama.cpp server, or install one with:"
+            " acp-agent models install gpt-oss-20b (looked for gpt-oss-*.gguf in"
             f" {', '.join(places)})"
         )
     return Local(model)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from acp_agent.models.store import Store
+from acp_agent.paths import models_path
+
 # Tried in this order in every directory: the reference weights, then by how fast they answer on a
 # laptop.
 PREFERENCE = ("mxfp4", "Q4_0", "Q3_K_S", "Q2_K", "Q4_K_M")
@@ -16,6 +19,26 @@ def model_directories(model_dir: str) -> tuple[Path, ...]:
     if model_dir:
         return (Path(model_dir).expanduser(),)
     return tuple(Path.home() / name for name in DIRECTORIES)
+
+
+def installed_model(wanted: str = "") -> Path | None:
+    """Return the gpt-oss weights that were installed: those called `wanted`, else the best."""
+    store = Store(models_path())
+    manifests = [
+        standing.manifest
+        for standing in map(store.standing, store.names())
+        if standing.state == "ready"
+    ]
+    found = [
+        (manifest.name.lower(), path)
+        for manifest in manifests
+        if manifest and manifest.architecture == "gpt-oss" and (path := store.weights(manifest))
+    ]
+    name = wanted.lower()
+    ranked = sorted(
+        found, key=lambda each: (each[0] != name, not each[0].startswith(name), _rank(each[1]))
+    )
+    return ranked[0][1] if ranked else None
 
 
 def find_model(directories: Iterable[Path]) -> Path | None:

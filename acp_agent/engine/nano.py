@@ -103,16 +103,25 @@ def ensure_nano(
         directory = cache or cache_dir()
         directory.mkdir(parents=True, exist_ok=True)
         packed = checkpoint.read_bytes()
-        stem = f"nano-{hashlib.sha256(EXPANSION + TEMPLATE.read_bytes() + packed).hexdigest()[:12]}"
-        for path in directory.glob(f"{stem}-*.gguf"):
-            if _checksum(_blocks(path)) == path.stem.removeprefix(f"{stem}-"):
+        name = _stem(packed)
+        for path in directory.glob(f"{name}-*.gguf"):
+            if _checksum(_blocks(path)) == path.stem.removeprefix(f"{name}-"):
                 return path
         ranks = _ranks(vocabulary_file, directory)
-        return _write(directory, stem, _expand(_read(packed, checkpoint), ranks))
+        return _write(directory, name, _expand(_read(packed, checkpoint), ranks))
     except OSError as error:
         raise EngineUnavailable(
             f"cannot make the demo weights: {error}; free some space, or set XDG_CACHE_HOME"
         ) from error
+
+
+def stem() -> str:
+    """Return what the names of the present weights begin with. Raises OSError."""
+    return _stem(CHECKPOINT.read_bytes())
+
+
+def _stem(packed: bytes) -> str:
+    return f"nano-{hashlib.sha256(EXPANSION + TEMPLATE.read_bytes() + packed).hexdigest()[:12]}"
 
 
 def _ranks(vocabulary_file: Path | None, directory: Path) -> bytes:

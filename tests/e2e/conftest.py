@@ -28,7 +28,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Give the environment in which agents share one engine with the demo weights; no network."""
     base = tmp_path_factory.mktemp("world")
     env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PIP_NO_INDEX": "1"}
-    env["GPT_OSS_KEEPALIVE_SECS"] = "60"
+    env |= {"ACP_AGENT_ENGINE_LINGER_SECS": "60", "LLAMA_SERVER": "off"}
     for variable, name in DIRECTORIES.items():
         (base / name).mkdir(mode=0o700)
         env[variable] = str(base / name)
@@ -41,7 +41,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 def apart(world: dict[str, str], tmp_path: Path) -> Iterator[dict[str, str]]:
     """Give an environment whose engine is its own; it ends soon after its last user."""
     (tmp_path / "runtime").mkdir(mode=0o700)
-    env = world | {"XDG_RUNTIME_DIR": str(tmp_path / "runtime"), "GPT_OSS_KEEPALIVE_SECS": "0.2"}
+    runtime = str(tmp_path / "runtime")
+    env = world | {"XDG_RUNTIME_DIR": runtime, "ACP_AGENT_ENGINE_LINGER_SECS": "0.2"}
     yield env
     end_engines(env)
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from acp_agent.backends.endpoint import Endpoint
-from acp_agent.engine.home import EngineHome, EngineSpec, EngineState
+from acp_agent.engine.home import EngineHome, EngineState
 from acp_agent.engine.launch import Launcher
 from acp_agent.engine.nano import ensure_nano
+from acp_agent.engine.spec import EngineSpec
 
 
 def engines(env: Mapping[str, str]) -> list[EngineState]:
@@ -36,6 +37,6 @@ async def running_engine(env: Mapping[str, str]) -> AsyncGenerator[Endpoint]:
         for variable in ("XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"):
             patch.setenv(variable, env[variable])
         async with Launcher(
-            EngineSpec(ensure_nano(), context=4096, threads=1), keepalive=0.2
+            EngineSpec(ensure_nano(), context=4096, threads=1), linger=0.2
         ) as launcher:
             yield await launcher.locate()

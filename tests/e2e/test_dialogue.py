@@ -9,7 +9,8 @@ import pytest
 from acp import RequestError
 
 from acp_agent import __version__
-from acp_agent.voices import NANO_CONTEXT, NANO_LABEL
+from acp_agent.engine.by_settings import NANO_CONTEXT
+from acp_agent.voices import NANO_LABEL
 from scripts.nano_dialogues import COUNT, HELLO, LIST, PRIMES, SCRIPTS, THANKS, UNKNOWN
 from tests.e2e.agent import open_agent
 from tests.e2e.engines import engines

@@ -209,6 +209,18 @@ def test_doctor_is_content_with_a_model_and_tells_programs_so(world: Env) -> Non
     }
 
 
+def test_doctor_tells_of_a_llama_server_that_is_broken(world: Env, tmp_path: Path) -> None:
+    broken = tmp_path / "llama-server"
+    broken.write_text("#!/bin/sh\necho Illegal instruction >&2\nexit 132\n")
+    broken.chmod(0o755)
+    ran = agent(world | {"LLAMA_SERVER": str(broken)}, "doctor", "--json")
+    [engine] = [one for one in json.loads(ran.stdout)["findings"] if one["part"] == "engine"]
+    assert engine["state"] == "note"
+    assert engine["text"].startswith("llama.cpp from the xllamacpp wheel ")
+    assert f"; passed over: {broken} ended with status 132" in engine["text"]
+    assert engine["advice"] == "mend or remove that llama-server, or set LLAMA_SERVER=off"
+
+
 @pytest.mark.parametrize(
     ("args", "settings", "complaint"),
     [

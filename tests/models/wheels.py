@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from acp_agent.engine.carried import Carried
+from acp_agent.models.carried import Carried
 
 WEIGHTS = b"GGUF and so on" * 1000
 

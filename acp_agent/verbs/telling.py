@@ -1,0 +1,99 @@
+"""How the verbs about models speak: lines for people, or one JSON object a line for programs.
+
+Results go to stdout; how far it is goes to stderr, in one line that is redrawn on a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TextIO
+
+from acp_agent.models.base import Progress
+from acp_agent.models.install import gigabytes
+
+EVERY = {"json": 0.5, "terminal": 0.2, "plain": 10.0}  # seconds between two reports
+STAGES = {"checking": "looking", "downloading": "downloading", "verifying": "hashing"}
+
+
+class Teller:
+    """Says what happens, in one of three ways."""
+
+    def __init__(
+        self,
+        *,
+        as_json: bool,
+        out: TextIO = sys.stdout,
+        err: TextIO = sys.stderr,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._json = as_json
+        self._out = out
+        self._err = err
+        self._clock = clock
+        self._drawn = 0
+        self._next = 0.0
+        self._stage: str = ""
+        self._way = "json" if as_json else "terminal" if err.isatty() else "plain"
+
+    def result(self, event: str, text: str, **fields: object) -> None:
+        """Say what came of it, on stdout."""
+        self._clear()
+        if self._json:
+            line = json.dumps({"event": event, **fields, "text": text}, ensure_ascii=False)
+            print(line, file=self._out, flush=True)
+        else:
+            print(text, file=self._out, flush=True)
+
+    def note(self, event: str, text: str, **fields: object) -> None:
+        """Say what one should know meanwhile: on stderr to people, on stdout to programs."""
+        if self._json:
+            self.result(event, text, **fields)
+        else:
+            self._clear()
+            print(text, file=self._err, flush=True)
+
+    def progress(self, progress: Progress) -> None:
+        """Say how far it is, now and then."""
+        now = self._clock()
+        if now < self._next and progress.stage == self._stage:
+            return
+        self._next, self._stage = now + EVERY[self._way], progress.stage
+        if self._json:
+            self.result("progress", sentence(progress), **asdict(progress))
+        elif self._way == "terminal":
+            text = sentence(progress)
+            print(f"\r{text:<{self._drawn}}", end="", file=self._err, flush=True)
+            self._drawn = len(text)
+        else:
+            print(sentence(progress), file=self._err, flush=True)
+
+    def _clear(self) -> None:
+        if self._drawn:
+            print(f"\r{'':<{self._drawn}}\r", end="", file=self._err, flush=True)
+            self._drawn = 0
+
+
+def sentence(progress: Progress) -> str:
+    """Return progress as people read it: `downloading 43 %, 5.2 of 12.1 GB, 48.0 MB/s, 2 min`."""
+    if progress.stage == "checking" or not progress.total:
+        return f"{STAGES[progress.stage]} …"
+    percent = int(100 * progress.done / progress.total)
+    parts = [f"{STAGES[progress.stage]} {percent} %"]
+    parts.append(f"{gigabytes(progress.done)} of {gigabytes(progress.total)}")
+    if progress.rate > 0:
+        parts.append(f"{gigabytes(int(progress.rate))}/s")
+    if progress.eta is not None and progress.done < progress.total:
+        parts.append(f"{duration(progress.eta)} left")
+    return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """Return how long that is, in words."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{seconds / 3600:.1f} h"
