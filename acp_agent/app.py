@@ -12,6 +12,7 @@ from acp_agent import __version__
 from acp_agent.agent.orchestrator import Fm
 from acp_agent.agent.permissions import Permissions
 from acp_agent.agent.session import Past, Session
+from acp_agent.agent.setup import Setup
 from acp_agent.agent.turn import Limits
 from acp_agent.config import Settings, rubric_file
 from acp_agent.engine.at_hand import small_model
@@ -49,13 +50,14 @@ async def serve(settings: Settings, opened: Opened, variables: Mapping[str, str]
         async with anyio.create_task_group() as servers:
             toolkit = Toolkit(settings, variables, servers.start_soon)
             servers.start_soon(toolkit.reap)
-            factory = partial(open_session, settings, voices, fm, toolkit)
+            factory = partial(open_session, settings, variables, voices, fm, toolkit)
             await serve_connection(opened, factory, Store(sessions_dir()), warm_up)
             servers.cancel_scope.cancel()
 
 
 async def open_session(
     settings: Settings,
+    variables: Mapping[str, str],
     voices: Voices,
     fm: Fm | None,
     toolkit: Toolkit,
@@ -79,6 +81,7 @@ async def open_session(
         workspace_root=str(opened.cwd),
         rewrite=rewrite,
         recorder=record,
+        setup=partial(make_setup, settings, variables, editor),
         past=past,
     )
 
@@ -98,6 +101,13 @@ def recorded(opened: OpenSession) -> tuple[Trajectory, Past]:
         past = Past()
     record.bind(lambda: options.values, opened.note)
     return record, past
+
+
+def make_setup(settings: Settings, variables: Mapping[str, str], editor: Editor) -> Setup:
+    """Return what offers the model where there is none."""
+    from acp_agent.installer import ModelInstaller  # with the catalog, which hardly anybody needs
+
+    return Setup(ModelInstaller(settings.model, variables), editor)
 
 
 def make_fm(

@@ -75,6 +75,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
     serving = verbs.add_parser("serve", help="speak ACP on stdin and stdout (what editors start)")
     _add_serving_flags(serving)
+    serving.add_argument("--setup", action="store_true", help="install a model, in this terminal")
     prompt = verbs.add_parser("run", help="send one prompt from the terminal")
     _add_serving_flags(prompt)
     prompt.add_argument("--cwd", type=Path, help="the workspace (default: here)")
@@ -97,8 +98,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         from acp_agent.verbs.engine import add_actions
 
         add_actions(engine)
-    if not argv and not sys.stdin.isatty():
-        return parser.parse_args(["serve"])
+    if argv == ["--setup"] or (not argv and not sys.stdin.isatty()):
+        return parser.parse_args(["serve", *argv])
     args = parser.parse_args(argv)
     if args.verb is None:
         parser.print_help()
@@ -153,5 +154,9 @@ def _dispatch(args: argparse.Namespace) -> int:
             from acp_agent.verbs.engine import run_engine
 
             return run_engine(args, settings, os.environ)
+        case _ if args.setup:
+            from acp_agent.verbs.setup import run_setup
+
+            return run_setup(settings)
         case _:
             return serve(settings)

@@ -63,7 +63,7 @@ class Session:
         fm: Fm | None = None,
         workspace_root: str = "",
         rewrite: NewRewriter = Unchanged,
-        setup: Setup | None = None,
+        setup: Callable[[], Setup] | None = None,
         recorder: Recorder | None = None,
         past: Past | None = None,
         export: Export | None = None,
@@ -248,7 +248,7 @@ class Session:
         except NoModel:
             if self._setup is None:
                 raise
-            if await self._setup.run(turn_id, emit):
+            if await self._setup().run(turn_id, emit):
                 return await turn.run()
         self._history.forget_unanswered()
         return "refusal"

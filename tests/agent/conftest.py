@@ -14,6 +14,7 @@ import pytest
 from acp_agent.agent.options import Choice, SessionOptions, session_options
 from acp_agent.agent.orchestrator import Fm
 from acp_agent.agent.permissions import Permissions
+from acp_agent.agent.recorder import Recorder
 from acp_agent.agent.rewriting import NewRewriter, Unchanged
 from acp_agent.agent.session import Session
 from acp_agent.agent.setup import Setup
@@ -134,6 +135,7 @@ def stage(tmp_path: Path, home: Path) -> MakeStage:
         fm: Fm | None = None,
         rewrite: NewRewriter = Unchanged,
         setup: Setup | None = None,
+        recorder: Recorder | None = None,
     ) -> Stage:
         engine = engine or ScriptedEngine.of(*steps, again=again)
         editor = editor or AnsweringEditor(*answers)
@@ -154,7 +156,8 @@ def stage(tmp_path: Path, home: Path) -> MakeStage:
             fm=fm,
             workspace_root=str(cwd),
             rewrite=rewrite,
-            setup=setup,
+            recorder=recorder,
+            setup=(lambda: setup) if setup else None,
         )
         return Stage(session, engine, editor, cwd, options)
 

@@ -9,9 +9,10 @@ import anyio
 import pytest
 
 from acp_agent.agent.compaction import HEADING
+from acp_agent.agent.recorder import NoRecord
 from acp_agent.backends.script import Answer, Invoke, Say, Think
 from acp_agent.backends.scripted import ScriptedEngine
-from acp_agent.conversation import ModelStep, ToolMessage, UserMessage
+from acp_agent.conversation import Entry, ModelStep, ToolMessage, UserMessage
 from acp_agent.errors import ContextOverflow
 from acp_agent.events import CompactionSummarized, CompactionUpdated
 from acp_agent.harmony.parser import Parser
@@ -26,15 +27,16 @@ SUMMARY = f"The user builds a server; {FACT}."
 READ = Invoke("read_file", '{"path": "long.txt"}')
 
 
-def engine(context: int = 4000, *, first: str = "Fine.") -> ScriptedEngine:
-    return ScriptedEngine(
-        [
-            Answer([[Say(SUMMARY)]], "Sum up our conversation", again=True),
-            Answer([[READ], [Say(first)]], "read it", again=True),
-            Answer([[Think("ok"), Say("Noted.")]], again=True),
-        ],
-        context=context,
-    )
+def answers() -> list[Answer]:
+    return [
+        Answer([[Say(SUMMARY)]], "Sum up our conversation", again=True),
+        Answer([[READ], [Say("Fine.")]], "read it", again=True),
+        Answer([[Think("ok"), Say("Noted.")]], again=True),
+    ]
+
+
+def engine(context: int = 4000) -> ScriptedEngine:
+    return ScriptedEngine(answers(), context=context)
 
 
 def written(play: Stage, characters: int = 8_000) -> Stage:
@@ -76,11 +78,28 @@ async def test_a_fact_outlives_five_summaries(stage: MakeStage) -> None:
     assert HEADING.strip() in play.prompt_text()
 
 
+class Entries(NoRecord):
+    """Keeps the history as a record would."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+
+    def added(self, entry: Entry) -> None:
+        self.entries.append(entry)
+
+    def dropped(self, count: int) -> None:
+        del self.entries[-count:]
+
+    def replaced(self, entries: Sequence[Entry]) -> None:
+        self.entries = list(entries)
+
+
 async def test_the_history_stays_well_formed_harmony(stage: MakeStage) -> None:
-    play = written(stage(engine=engine(6_000)))
+    recorded = Entries()
+    play = written(stage(engine=engine(6_000), recorder=recorded))
     for _ in range(6):
         await play.prompt("read it")
-    history = play.session._history.entries
+    history = recorded.entries
     vocabulary = load_vocabulary()
     waiting = 0
     for entry in history:
@@ -115,7 +134,7 @@ class Crowded(ScriptedEngine):
 
 
 async def test_an_overflow_that_the_engine_reports_is_recovered_once(stage: MakeStage) -> None:
-    crowded = Crowded(engine()._answers)
+    crowded = Crowded(answers())
     play = written(stage(engine=crowded))
     await play.prompt("read it")
     crowded.times = 1

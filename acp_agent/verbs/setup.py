@@ -1,0 +1,40 @@
+"""`acp-agent serve --setup`: what an editor runs in a terminal when the user wants a model."""
+
+from __future__ import annotations
+
+import sys
+
+import anyio
+
+from acp_agent.config import Settings, selects_provider
+from acp_agent.engine.locate import Local, Nano, Remote, find_engine
+from acp_agent.errors import EngineUnavailable, NoModel
+from acp_agent.verbs.models import run_models
+
+MODEL = "gpt-oss-20b"
+
+
+def run_setup(settings: Settings) -> int:
+    """Install a model unless there is one; 0 if there is one then."""
+    if selects_provider(settings):
+        return _nothing(f"the model is {settings.model}, which another program serves")
+    try:
+        found = anyio.run(find_engine, settings)
+    except NoModel:
+        print("There is no gpt-oss model on this machine yet.\n", file=sys.stderr)
+        return run_models(["install", MODEL])
+    except EngineUnavailable as error:
+        print(f"acp-agent: {error}", file=sys.stderr)
+        return 1
+    match found:
+        case Local(path):
+            return _nothing(f"the model is there: {path}")
+        case Remote(endpoint):
+            return _nothing(f"an engine answers at {endpoint.url}")
+        case Nano():
+            return _nothing("the demo weights answer, for --demo was asked for")
+
+
+def _nothing(words: str) -> int:
+    print(f"Nothing to set up: {words}.", file=sys.stderr)
+    return 0
