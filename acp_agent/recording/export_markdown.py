@@ -75,7 +75,7 @@ def _closed(text: str) -> str:
         elif found and found.group(1).startswith(fence) and not line.strip().strip(fence[0]):
             fence = ""
         elif not fence:
-            line = _CODE_OR_TAG.sub(lambda m: "&lt;" if m[0] == "<" else m[0], line)  # noqa: PLW2901
+            line = _CODE_OR_TAG.sub(lambda m: "&lt;" if m[0] == "<" else m[0], line)
         lines.append(line)
     return "\n".join([*lines, *([fence] if fence else [])])
 

@@ -35,7 +35,7 @@ from acp_agent.recording.lines import (
     TurnStarted,
     moment,
 )
-from acp_agent.recording.rlog_text import ROOM, one_line, paragraph, quoted, word
+from acp_agent.recording.rlog_text import ROOM, name, one_line, paragraph, quoted, word
 
 MESSAGE, THOUGHT, TOOL = 200, 150, 100  # characters that are shown
 ENTRY, ENTRIES = 80, 50  # of a plan
@@ -98,8 +98,8 @@ class Rlog:
             case Opened():
                 return ()
             case OptionsSet(_, mode, model, effort, approvals):
-                rest = f"model={word(model, '-')} effort={word(effort, '-')}"
-                approved = f"approvals={word(approvals, '-')}"
+                rest = f"model={name(model)} effort={name(effort)}"
+                approved = f"approvals={name(approvals)}"
                 return (f"m: {word(mode, 'unknown')} {rest} {approved}{self._ts()}",)
             case TurnStarted(_, _, message):
                 return [*self._close(), *_user(message, self._ts())]
@@ -108,7 +108,8 @@ class Rlog:
             case PermissionDecided(_, call, tool, scope, verdict):
                 asked = f"id={word(call, 'call')}{self._ts()} {word(tool, 'tool')}"
                 answer = f"{quoted(scope, TOOL)} → [{word(verdict, 'unknown')}]"
-                return [*self._begun(call), f"# permission: {asked} {answer}"]
+                begun = self._begun(call) if call in self._calls else ()
+                return [*begun, f"# permission: {asked} {answer}"]
             case Titled(_, title):
                 return (f"# title: {one_line(title, MESSAGE)}",)
             case TurnEnded():
@@ -124,10 +125,10 @@ class Rlog:
             case ThoughtDelta(message_id, text, meta):
                 yield from _routing(meta)
                 self._delta(message_id, "th:", THOUGHT, text)
-            case ToolCallStarted(call_id, name, meta=meta):
+            case ToolCallStarted(call_id, tool, meta=meta):
                 yield from self._written()
                 yield from _routing(meta)
-                self._calls[call_id] = _Call(_tool(name), self._time)
+                self._calls[call_id] = _Call(_tool(tool), self._time)
                 if event.raw_input is not None:
                     yield from self._begun(call_id, event.raw_input)
             case ToolCallUpdated():
@@ -166,7 +167,7 @@ class Rlog:
         """Give the line that starts a call, if it was not written yet."""
         call = self._calls.setdefault(call_id, _Call("tool", self._time))
         if not call.is_written:
-            call.is_written = True
+            call.is_written, call.time = True, self._time
             given = _arguments(raw_input)
             where = f"t!:{call.name} id={word(call_id, 'call')}{self._ts()}"
             yield f"{where} {given} → [running]" if given else f"{where} → [running]"
@@ -197,11 +198,12 @@ class Rlog:
         self._steps += 1
         counts = (step.prompt_tokens, step.predicted_tokens, step.cached_tokens)
         self._tokens = [max(0, new) + sum_ for new, sum_ in zip(counts, self._tokens, strict=True)]
-        took = max(0, round(sum(step.milliseconds.values())))
+        took = round(sum(step.milliseconds.values()))
+        latency = f" latency_ms={took}" if took > 0 else ""
         words = (
-            f"# model call: step={self._steps}{self._ts()} latency_ms={took}"
-            f" evaluated {step.evaluated_tokens}, cached {step.cached_tokens},"
-            f" generated {step.predicted_tokens}"
+            f"# model call: step={self._steps}{self._ts()}{latency}"
+            f" read {step.evaluated_tokens}, cached {step.cached_tokens},"
+            f" wrote {step.predicted_tokens}"
         )
         repairs = one_line("; ".join(step.repairs), MESSAGE)
         return f"{words}; repaired: {repairs}" if repairs else words

@@ -45,7 +45,7 @@ class RlogWriter:
             path.parent.mkdir(parents=True, exist_ok=True)
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
             self._file = os.fdopen(os.open(path, flags, 0o600), "r+b", buffering=0)
-            self._begin(opened, commit)
+            self._begin(self._file, opened, commit)
         except OSError as error:
             self._give_up(error)
 
@@ -68,15 +68,14 @@ class RlogWriter:
             self._file.close()
             self._file = None
 
-    def _begin(self, opened: Opened, commit: Commit) -> None:
-        assert self._file is not None
+    def _begin(self, file: BinaryIO, opened: Opened, commit: Commit) -> None:
         validator, is_torn = Validator(), False
-        for _, text in numbered(self._file, MAX_LINE):
+        for _, text in numbered(file, MAX_LINE):
             shown = (text or b"").decode(errors="replace")
             is_torn = not shown.endswith("\n")
             validator.line(shown.rstrip("\n"))
         if not validator.has_header:
-            self._file.truncate(0)
+            file.truncate(0)
             self._write(header_lines(opened, commit))
             return
         self._rlog = Rlog(opened.id, steps=validator.last_step, is_new=False)

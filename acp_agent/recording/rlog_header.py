@@ -29,7 +29,7 @@ class HeaderError(ValueError):
     """A line of a header that is no YAML that a header is made of."""
 
 
-def header_lines(opened: Opened, commit: Commit) -> list[str]:
+def header_lines(opened: Opened, commit: Commit, note: str = "") -> list[str]:
     """Return the lines of a header, up to the empty line behind it."""
     fields = {
         "id": opened.id,
@@ -41,7 +41,7 @@ def header_lines(opened: Opened, commit: Commit) -> list[str]:
         "repo_sha": commit.sha,
         "branch": commit.branch,
         "cwd": opened.cwd,
-        "notes": "there is no commit" if commit.sha == NO_COMMIT else "",
+        "notes": "there is no commit" if commit.sha == NO_COMMIT else note,
     }
     # All quoted: a commit of digits alone would be a number.
     written = [f"{name}: {quoted(value, 1000)}" for name, value in fields.items() if value]

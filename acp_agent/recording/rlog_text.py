@@ -38,6 +38,11 @@ def word(text: str, instead: str) -> str:
     return re.sub(r"\W", "_", redact(text), flags=re.ASCII)[:64] or instead
 
 
+def name(text: str) -> str:
+    """Return it as a value without blanks, `-` for nothing."""
+    return re.sub(r"[^\w.:/-]", "_", redact(text), flags=re.ASCII)[:64] or "-"
+
+
 def paragraph(prefix: str, text: str, limit: int, *fields: str) -> list[str]:
     """Return a line, `fields` at its end, and what continues it; lines of blanks are left out."""
     first, *rest = [line for line in shown(text, limit).split("\n") if line.strip()] or [""]

@@ -277,6 +277,8 @@ def _redacted(content: ToolContent) -> ToolContent:
             return Text(redact(text))
         case Diff(path, old, new):
             return Diff(redact(path), None if old is None else redact(old), redact(new))
+        case Image(data, mime_type):
+            return Image(data, redact(mime_type))
         case _:
             return content
 

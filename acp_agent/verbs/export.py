@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
@@ -24,7 +23,7 @@ def run_export(
     form: str,
     output: Path | None,
     *,
-    out: TextIO = sys.stdout,
+    out: TextIO,
     skip: Skip = tell_skipped,
 ) -> int:
     """Write a session as `form`: md, html, jsonl or rlog. Only jsonl holds secrets as they are.
@@ -62,4 +61,5 @@ def exported(path: Path, form: str, skip: Skip) -> Iterator[str]:
 
 
 def _header(opened: Opened) -> list[str]:
-    return header_lines(opened, commit_at(Path(opened.cwd)))
+    note = "repo_sha is the commit at the time of the export"
+    return header_lines(opened, commit_at(Path(opened.cwd)), note)

@@ -36,19 +36,19 @@ def run_recorded(args: argparse.Namespace) -> int:
         case "replay":
             from acp_agent.verbs.replay import run_replay
 
-            return run_replay(args.session, speed=args.speed, as_acp=args.acp)
+            return run_replay(args.session, speed=args.speed, as_acp=args.acp, out=sys.stdout)
         case "validate":
             from acp_agent.verbs.validate import run_validate
 
-            return run_validate(args.file, as_json=args.json)
+            return run_validate(args.file, as_json=args.json, out=sys.stdout)
         case "export":
             from acp_agent.verbs.export import run_export
 
-            return run_export(args.session, args.format, args.output)
+            return run_export(args.session, args.format, args.output, out=sys.stdout)
         case _:
             from acp_agent.verbs.stats import run_stats
 
-            return run_stats(args.session, as_json=args.json)
+            return run_stats(args.session, as_json=args.json, out=sys.stdout)
 
 
 def tell_skipped(number: int, reason: str) -> None:

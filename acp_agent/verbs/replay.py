@@ -22,7 +22,7 @@ def run_replay(
     *,
     speed: str | None,
     as_acp: bool,
-    out: TextIO = sys.stdout,
+    out: TextIO,
     skip: Skip = tell_skipped,
     pause: Callable[[float], None] = time.sleep,
 ) -> int:
@@ -38,8 +38,9 @@ def run_replay(
     timed = updates(watched.lines())
     stream = paced(timed, factor, pause) if factor else (update for _, update in timed)
     screen = Screen(out, out)
-    count = 0
-    for count, update in enumerate(stream, start=1):
+    is_empty = True
+    for update in stream:
+        is_empty = False
         if as_acp:
             print(json.dumps(notification(watched.session_id, update)), file=out, flush=True)
         else:
@@ -47,9 +48,9 @@ def run_replay(
         if screen.is_gone:
             raise BrokenPipeError
     screen.end()
-    if not count:
+    if is_empty:
         print(f"acp-agent: nothing was recorded in {str(path)!r}", file=sys.stderr)
-    return 0 if count else 1
+    return 1 if is_empty else 0
 
 
 class Watched:

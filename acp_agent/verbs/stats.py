@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import TextIO
@@ -19,7 +18,7 @@ WIDTH = 60
 Cell = Callable[[Generation], float | None]
 
 
-def run_stats(session: str | None, *, as_json: bool, out: TextIO = sys.stdout) -> int:
+def run_stats(session: str | None, *, as_json: bool, out: TextIO) -> int:
     """Show what the last model calls cost: of all sessions, or of one."""
     found = MetricsLog().last() if session is None else of_session(session)
     if as_json:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +14,7 @@ from acp_agent.recording.validate import MAX_ISSUES, Issue, Report, Validator
 MAX_LINE = 1024 * 1024  # bytes of an rlog, which is for people
 
 
-def run_validate(path: Path, *, as_json: bool, out: TextIO = sys.stdout) -> int:
+def run_validate(path: Path, *, as_json: bool, out: TextIO) -> int:
     """Validate a file; 1 for an error or a warning."""
     with regular(path).open("rb") as file:
         is_trajectory = file.read(1) == b"{"
