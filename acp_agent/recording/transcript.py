@@ -97,13 +97,17 @@ class _Message:
         self._time = time
         self._parts: list[str] = []
         self._room = MAX_MESSAGE
+        self._is_cut = False
 
     def add(self, text: str) -> None:
+        self._is_cut = self._is_cut or len(text) > self._room
         self._parts.append(text[: self._room])
         self._room -= len(self._parts[-1])
 
     def block(self) -> Block | None:
         text = redact("".join(self._parts))
+        if self._is_cut:  # the end may be half a secret
+            text = f"{text[:-4096]}…"
         return Said(self._by, text, self._time) if text.strip() else None
 
 
@@ -118,22 +122,22 @@ class _Call:
 
     def update(self, event: ToolCallStarted | ToolCallUpdated | ToolOutput) -> None:
         if isinstance(event, ToolOutput):
-            self._output = cut(event.snapshot, MAX_TEXT)
+            self._output = _clean(event.snapshot)
             return
         self._title = event.title or self._title
         self._status = event.status or self._status
-        self._given = cut(_plain(event.raw_input), MAX_TEXT) or self._given
+        self._given = _clean(_plain(event.raw_input)) or self._given
         if isinstance(event, ToolCallUpdated):
             if event.content is not None:
-                self._content = tuple(map(_bounded, event.content))
-            self._output = self._output or cut(_plain(event.raw_output), MAX_TEXT)
+                self._content = tuple(map(_shown, event.content))
+            self._output = self._output or _clean(_plain(event.raw_output))
 
     def block(self) -> Block:
-        results = tuple(_redacted(c) for c in self._content if not isinstance(c, Terminal))
+        results = tuple(c for c in self._content if not isinstance(c, Terminal))
         if not results and self._output:
-            results = (Text(redact(self._output)),)
+            results = (Text(self._output),)
         status = self._status if self._status in ("completed", "failed") else "not finished"
-        return Called(redact(self._name), redact(self._title), status, redact(self._given), results)
+        return Called(redact(self._name), redact(self._title), status, self._given, results)
 
 
 class _Fixed:
@@ -172,9 +176,9 @@ class _Turn:
                 self._note(f"mode {mode}, model {model}, effort {effort}, approvals {approvals}")
             case TurnStarted(time, _, message):
                 attached = tuple(redact(one.uri) for one in message.attachments)
-                self._add(Said("user", redact(cut(message.words, MAX_MESSAGE)), time, attached))
+                self._add(Said("user", cut(redact(message.words), MAX_MESSAGE), time, attached))
             case PermissionDecided(_, _, tool, scope, verdict):
-                self._note(f"permission: {tool} {cut(scope, 200)}: {verdict}")
+                self._note(f"permission: {tool} {scope}: {verdict}")
             case HistoryChanged(dropped=None):
                 self._note("the conversation was compacted")
             case HistoryChanged():
@@ -227,7 +231,7 @@ class _Turn:
             self._note(f"{found.get('decision')}: {found.get('reason')}")
 
     def _note(self, text: str) -> None:
-        self._add(Noted(" ".join(redact(text).split())))
+        self._add(Noted(" ".join(cut(redact(text), 1000).split())))
 
     def _add(self, block: Block) -> None:
         self._items.append(_Fixed(block))
@@ -259,28 +263,26 @@ def _facts(opened: Opened) -> tuple[tuple[str, str], ...]:
     return tuple((name, redact(value)) for name, value in facts.items() if value)
 
 
-def _bounded(content: ToolContent) -> ToolContent:
+def _shown(content: ToolContent) -> ToolContent:
+    """Return the content as it may be shown, and bounded."""
     match content:
         case Text(text):
-            return Text(cut(text, MAX_TEXT))
+            return Text(_clean(text))
         case Diff(path, old, new) if len(old or "") + len(new) > MAX_DIFF:
-            return Text(f"{path}: a change too large to show")
-        case Image(data) if len(data) > MAX_MESSAGE:
+            return Text(f"{redact(path)}: a change too large to show")
+        case Diff(path, old, new):
+            return Diff(redact(path), None if old is None else redact(old), redact(new))
+        case Image(data, mime_type) if len(data) <= MAX_MESSAGE:
+            return Image(data, redact(mime_type))
+        case Image():
             return Text("a picture too large to show")
         case _:
             return content
 
 
-def _redacted(content: ToolContent) -> ToolContent:
-    match content:
-        case Text(text):
-            return Text(redact(text))
-        case Diff(path, old, new):
-            return Diff(redact(path), None if old is None else redact(old), redact(new))
-        case Image(data, mime_type):
-            return Image(data, redact(mime_type))
-        case _:
-            return content
+def _clean(text: str) -> str:
+    # In this order: half a secret would not be found.
+    return cut(redact(text), MAX_TEXT)
 
 
 def _plain(value: object) -> str:

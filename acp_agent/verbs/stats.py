@@ -47,7 +47,7 @@ def report(found: Sequence[Generation]) -> Iterable[str]:
     )
     yield ""
     yield from _table(
-        ("time", "route", "first token", "tok/s", "in", "evaluated", "cached", "out", "memory"),
+        ("time", "route", "first token", "tok/s", "in", "read", "cached", "out", "memory"),
         [_row(generation) for generation in found[-SHOWN:]],
     )
     speeds = [g.tokens_per_second for g in found if g.tokens_per_second is not None][-WIDTH:]

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from inline_snapshot import snapshot
 
 from acp_agent import cli
@@ -118,6 +118,7 @@ def test_a_page_holds_no_markup_of_anybody_else() -> None:
     assert page.count("&lt;script&gt;") > 15
 
 
+@settings(deadline=None)
 @given(sessions())
 def test_the_page_of_any_session_is_well_formed(script: Script) -> None:
     check_page(to_html(script)).close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
@@ -44,23 +44,27 @@ def rlog(script: Script) -> str:
     return "".join(f"{line}\n" for line in written)
 
 
+@settings(deadline=None)
 @given(sessions())
 def test_the_log_of_any_session_is_valid(script: Script) -> None:
     found = read_rlog(rlog(script))
     assert (found.wrong, found.header["repo_sha"]) == ([], COMMIT.sha)
 
 
+@settings(deadline=None)
 @given(sessions())
 def test_our_validator_finds_nothing_either(script: Script) -> None:
     report = validate(rlog(script).split("\n")[:-1])
     assert report.issues == []
 
 
+@settings(deadline=None)
 @given(sessions())
 def test_no_line_is_longer_than_people_read(script: Script) -> None:
     assert max(map(len, rlog(script).split("\n"))) < 1200
 
 
+@settings(deadline=None)
 @given(sessions())
 def test_a_log_holds_nothing_that_commands_a_terminal(script: Script) -> None:
     assert all(c.isprintable() or c in "\n\u200c\u200d" for c in rlog(script))
@@ -164,6 +168,7 @@ SECRET = st.sampled_from(
 AROUND = st.text(st.characters(codec="utf-8"), max_size=250)
 
 
+@settings(deadline=None)
 @given(SECRET, AROUND, AROUND, st.data())
 def test_a_secret_appears_nowhere(
     secret: str, before: str, after: str, data: st.DataObject
