@@ -35,7 +35,7 @@ def read_with_text(path: Path, skip: Skip) -> Iterator[tuple[bytes, Line]]:
                 skip(number, f"it has more than {MAX_LINE} bytes")
                 continue
             try:
-                line = line_of(json.loads(text))
+                line = line_of(json.loads(text.decode()))
             except BadRecord as error:
                 skip(number, str(error))
             except (ValueError, RecursionError):
