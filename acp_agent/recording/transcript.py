@@ -44,6 +44,7 @@ from acp_agent.recording.redact import redact
 MAX_TEXT = 64 * 1024
 MAX_MESSAGE = 1024 * 1024
 MAX_DIFF = 256 * 1024
+MARGIN = 32 * 1024  # longer than any secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,8 +282,13 @@ def _shown(content: ToolContent) -> ToolContent:
 
 
 def _clean(text: str) -> str:
-    # In this order: half a secret would not be found.
-    return cut(redact(text), MAX_TEXT)
+    """Return it redacted, then cut: half a secret would not be found."""
+    window = MAX_TEXT // 2 + MARGIN
+    if len(text) <= 2 * window:
+        return cut(redact(text), MAX_TEXT)
+    # Only the ends are shown, so no more is looked at; where they were cut off may be half a one.
+    head, tail = redact(text[:window])[:-MARGIN], redact(text[-window:])[MARGIN:]
+    return f"{head}\n[{len(text) - len(head) - len(tail)} characters left out]\n{tail}"
 
 
 def _plain(value: object) -> str:

@@ -296,3 +296,15 @@ def test_half_a_character_of_a_model_can_be_written(
     for form in FORMS:
         assert cli.run(["export", str(path), "--format", form]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["k"] == "end"
+
+
+@pytest.mark.parametrize("place", [0, 60_000, 65_530, 131_000, 150_000, 250_000])
+def test_a_long_result_is_cut_and_holds_no_part_of_a_secret(place: int) -> None:
+    text = "x y\n" * 75_000
+    script = Script()
+    call = ToolCallUpdated("c", status="completed", raw_output=text[:place] + KEY + text[place:])
+    script.turn("hi", [call])
+    page = to_markdown(script)
+    assert "characters left out]" in page
+    assert len(page) < 70_000
+    assert "Abc9" not in page

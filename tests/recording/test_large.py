@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from acp_agent.events import Text, TextDelta, ToolCallStarted, ToolCallUpdated, ToolOutput
-from acp_agent.recording.records import to_object
 from tests.recording.trajectories import Script
 
 MEGABYTE = 1024 * 1024
-LIMIT = 120  # MB, of which the interpreter has 15
+LIMIT = 80  # MB, of which the interpreter has 15
 PROGRAM = """
 import resource, sys
 from acp_agent import cli
@@ -26,7 +25,7 @@ print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit, file=sys
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a session of 300 MB."""
+    """Give a session of 100 MB."""
     path = tmp_path_factory.mktemp("large") / "large.jsonl"
     text = "all work and no play\n" * (MEGABYTE // 20)
     events = [
@@ -40,7 +39,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     head, *turn = [json.dumps(record) + "\n" for record in script.records]
     with path.open("w") as file:
         file.write(head)
-        for _ in range(100):
+        for _ in range(35):
             file.writelines(turn)
     return path
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -38,10 +37,11 @@ def script() -> Script:
     return script
 
 
-def replayed(path: Path, **options: Any) -> tuple[str, list[float]]:
+def replayed(
+    path: Path, *, speed: str | None = None, as_acp: bool = False
+) -> tuple[str, list[float]]:
     out, pauses = io.StringIO(), list[float]()
-    given = {"speed": None, "as_acp": False, **options}
-    assert run_replay(str(path), **given, out=out, pause=pauses.append) == 0
+    assert run_replay(str(path), speed=speed, as_acp=as_acp, out=out, pause=pauses.append) == 0
     return out.getvalue(), pauses
 
 
