@@ -14,8 +14,8 @@ from acp_agent.conversation import Attachment, UserMessage
 from acp_agent.events import Noticed, TextDelta, ThoughtDelta, ToolCallStarted, ToolCallUpdated
 from acp_agent.recording.replay import updates
 from acp_agent.verbs.replay import run_replay
-from tests.recording.sessions import sessions
 from tests.recording.schemas import validator
+from tests.recording.sessions import sessions
 from tests.recording.test_rlog import lines_of
 from tests.recording.trajectories import Script
 
