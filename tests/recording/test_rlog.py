@@ -203,8 +203,15 @@ def test_a_secret_appears_nowhere(
 
 
 def test_a_secret_at_the_edge_of_what_is_looked_at_does_not_slip_in() -> None:
-    key = "-----BEGIN PRIVATE KEY-----\n" + "x" * 65_490 + "\n-----END PRIVATE KEY-----\n"
-    for shift in range(40):
+    key = "-----BEGIN PRIVATE KEY-----\n" + "x" * 65_440 + "\n-----END PRIVATE KEY-----\n"
+    for shift in range(60):
         script = Script()
         script.turn("go", [TextDelta("m", "_" * shift + key + "sk-ant-" + "Abc9" * 8)])
         assert "sk-ant" not in rlog(script)
+
+
+def test_the_rest_of_a_message_that_was_written_is_left_out() -> None:
+    script = Script()
+    call = ToolCallStarted("c", "shell", "shell")
+    script.turn("go", [TextDelta("m", "sk-ant-"), call, TextDelta("m", "Abc9" * 8)])
+    assert "Abc9" not in rlog(script)
