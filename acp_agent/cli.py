@@ -12,6 +12,12 @@ from acp_agent import __version__
 from acp_agent.config import Settings, load, rubric_file
 from acp_agent.errors import AgentError, ConfigError
 
+RECORDED = {
+    "replay": "show a recorded session once more",
+    "validate": "check an .rlog, or a trajectory",
+    "export": "write a session as Markdown, HTML, rlog or JSON lines",
+    "stats": "say how fast the models have been here",
+}
 DESCRIPTION = "An Agent Client Protocol server for gpt-oss on your own machine."
 
 
@@ -98,6 +104,12 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         from acp_agent.verbs.engine import add_actions
 
         add_actions(engine)
+    for name, help_text in RECORDED.items():
+        recorded = verbs.add_parser(name, help=help_text)
+        if argv[:1] == [name]:
+            from acp_agent.verbs.recorded import add_arguments
+
+            add_arguments(name, recorded)
     if argv == ["--setup"] or (not argv and not sys.stdin.isatty()):
         return parser.parse_args(["serve", *argv])
     args = parser.parse_args(argv)
@@ -121,6 +133,10 @@ def _add_serving_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _dispatch(args: argparse.Namespace) -> int:
+    if args.verb in RECORDED:
+        from acp_agent.verbs.recorded import run_recorded
+
+        return run_recorded(args)
     flags = {name: getattr(args, name, None) for name in Settings._fields}
     settings = load(flags, os.environ)
     match args.verb:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -17,11 +16,6 @@ MAX_LINE = 64 * 1024 * 1024  # bytes; as many as a line of the protocol may have
 SESSIONS = "sessions"
 
 Skip = Callable[[int, str], None]
-
-
-def tell_skipped(number: int, reason: str) -> None:
-    """Say on stderr which line was passed over."""
-    print(f"acp-agent: line {number} was skipped: {reason}", file=sys.stderr)  # noqa: T201 - for the verbs
 
 
 def read(path: Path, skip: Skip) -> Iterator[Line]:
@@ -41,7 +35,7 @@ def read_with_text(path: Path, skip: Skip) -> Iterator[tuple[bytes, Line]]:
                 skip(number, f"it has more than {MAX_LINE} bytes")
                 continue
             try:
-                line = line_of(json.loads(text))
+                line = line_of(json.loads(text.decode()))
             except BadRecord as error:
                 skip(number, str(error))
             except (ValueError, RecursionError):

@@ -29,6 +29,9 @@ def _test(hint: Any) -> Test:
     origin, args = get_origin(hint), get_args(hint)
     if origin is Literal:
         return lambda value: value in args
+    if origin in (Union, UnionType) and all(map(is_dataclass, args)):
+        kinds = frozenset(cast("tuple[type[Any], ...]", args))
+        return lambda value: type(value) in kinds and not misfit(value)
     if origin in (Union, UnionType):
         tests = [_test(arg) for arg in args]
         return lambda value: any(test(value) for test in tests)

@@ -6,17 +6,14 @@ the user may read. A log that cannot be written is reported, and stops no turn.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import json
 import logging
-import os
-from collections import deque
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+from acp_agent.json_log import JsonLog
 from acp_agent.paths import state_dir
 from acp_agent.routing.decide import Decision
 
@@ -54,10 +51,8 @@ class DecisionLog:
         kept: int = KEPT,
     ) -> None:
         """Write to `path`, or to routing.jsonl in the state directory."""
-        self._path = path
         self._with_text = with_text
-        self._max_bytes = max_bytes
-        self._kept = kept
+        self._log = JsonLog(lambda: path or state_dir() / FILE, max_bytes=max_bytes, kept=kept)
 
     def add(
         self, decision: Decision, prompt: str, session_id: str, now: datetime | None = None
@@ -67,66 +62,12 @@ class DecisionLog:
             decision, prompt, session_id, now or datetime.now(UTC), with_text=self._with_text
         )
         logger.info("%s: %s: %s", session_id, decision.decision, decision.reason)
-        text = json.dumps(line, ensure_ascii=True, separators=(",", ":")) + "\n"
         try:
-            self._append(text.encode())
+            self._log.append(line)
         except OSError as error:
             logger.warning("the decision was not written to the routing log: %s", error)
         return line
 
     def last(self, count: int = 10) -> list[dict[str, Any]]:
         """Return the newest records, oldest first; lines that are broken are left out."""
-        found: deque[dict[str, Any]] = deque(maxlen=count)
-        path = self._where()
-        for number in (*range(self._kept, 0, -1), 0):
-            try:
-                text = _older(path, number).read_text(encoding="utf-8", errors="replace")
-            except OSError:
-                continue
-            found.extend(_records(text))
-        return list(found)
-
-    def _where(self) -> Path:
-        return self._path or state_dir() / FILE
-
-    def _append(self, line: bytes) -> None:
-        path = self._where()
-        if self._is_full(path, line):
-            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW)) as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                if self._is_full(path, line):  # nobody else has been faster
-                    self._rotate(path)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
-        descriptor = os.open(path, flags, 0o600)
-        try:
-            os.fchmod(descriptor, 0o600)
-            os.write(descriptor, line)
-        finally:
-            os.close(descriptor)
-
-    def _is_full(self, path: Path, line: bytes) -> bool:
-        return path.exists() and path.stat().st_size + len(line) > self._max_bytes
-
-    def _rotate(self, path: Path) -> None:
-        for number in range(self._kept, 0, -1):
-            newer = _older(path, number - 1)
-            if newer.exists():
-                newer.replace(_older(path, number))
-        if not self._kept:
-            path.unlink(missing_ok=True)
-
-
-def _older(path: Path, number: int) -> Path:
-    return path.with_name(f"{path.name}.{number}") if number else path
-
-
-def _records(text: str) -> list[dict[str, Any]]:
-    records: list[dict[str, Any]] = []
-    for line in text.splitlines():
-        try:
-            value: object = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(value, dict):
-            records.append(cast("dict[str, Any]", value))
-    return records
+        return self._log.last(count)
