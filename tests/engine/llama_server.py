@@ -92,4 +92,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    os._exit(main())
+    sys.exit(main())
