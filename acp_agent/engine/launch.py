@@ -97,7 +97,8 @@ class Launcher:
             starting = await _acquire(home, "starting")
             try:
                 self.engine = await self._running(home) or await self._start(home)
-                if self.engine.linger < self._patience.linger:
+                asked = home.asked_linger() or 0.0
+                if max(asked, self.engine.linger) < self._patience.linger:
                     home.ask_linger(self._patience.linger)
             finally:
                 starting.release()

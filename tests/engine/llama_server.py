@@ -12,6 +12,7 @@ import re
 import signal
 import sys
 import threading
+import time
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -53,6 +54,18 @@ def end(ended: threading.Event, _number: int, _frame: FrameType | None) -> None:
     ended.set()
 
 
+def settle() -> None:
+    """Wait for the log, which the wheel writes from a thread that ends with the process.
+
+    The real program writes all of it before it ends.
+    """
+    size, since = -1, 0
+    while since < 10:
+        before, size = size, os.fstat(2).st_size
+        since = since + 1 if size == before else 0
+        time.sleep(0.05)
+
+
 def serve(values: dict[str, str]) -> int:
     library: Any = import_module("xllamacpp")
     params = library.CommonParams()
@@ -70,6 +83,7 @@ def serve(values: dict[str, str]) -> int:
     try:
         server = library.Server(params)
     except RuntimeError as error:
+        settle()
         sys.stderr.write(f"error: {error}\n")
         return 1
     ended.wait()
@@ -92,4 +106,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    os._exit(main())
+    sys.exit(main())
