@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import date
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -84,6 +88,34 @@ def test_a_schema_that_holds_itself_ends() -> None:
     seen = json.dumps(shown({"properties": {"a": loop, "b": {"$ref": "#/$defs/Node"}},
                              "$defs": {"Node": node, "Loop": loop}}))  # fmt: skip
     assert 1 <= seen.count("next") <= 6
+
+
+def test_a_schema_laid_over_itself_ends_soon() -> None:
+    many = {"allOf": [{"$ref": "#/$defs/a"}] * 20}
+    with count_calls(limit=100_000):
+        assert shown({**many, "$defs": {"a": {"properties": {"x": {}}, **many}}}) == {
+            "type": "object",
+            "properties": {"x": {}},
+            "required": [],
+        }
+
+
+@contextmanager
+def count_calls(limit: int) -> Generator[None]:
+    """Fail, and not hang, where a schema makes more calls than this."""
+    calls = 0
+
+    def count(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+        assert calls < limit
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)
 
 
 def test_a_schema_that_grows_without_end_is_cut() -> None:
