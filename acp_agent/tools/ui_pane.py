@@ -59,18 +59,21 @@ def _action(value: object) -> object:
     return _ACTIONS.get(bare, value)
 
 
+Pixels = Annotated[float, Field(allow_inf_nan=False)]
+
+
 class Position(BaseModel):
     """In pixels, from the top left."""
 
-    x: float
-    y: float
+    x: Pixels
+    y: Pixels
 
 
 class Size(BaseModel):
     """In pixels."""
 
-    width: Annotated[float, Field(gt=0)]
-    height: Annotated[float, Field(gt=0)]
+    width: Annotated[Pixels, Field(gt=0)]
+    height: Annotated[Pixels, Field(gt=0)]
 
 
 class UiPaneArguments(BaseModel):
