@@ -55,7 +55,8 @@ def _parsed(html: str) -> tuple[Element | None, bool]:
         root = cast("Element | None", etree.fromstring(data, parser))
     except etree.LxmlError:
         return None, False
-    return root, bool(parser.error_log.filter_types(etree.ErrorTypes.ERR_RESOURCE_LIMIT))
+    log = cast("Any", parser.error_log)
+    return root, bool(log.filter_types(etree.ErrorTypes.ERR_RESOURCE_LIMIT))
 
 
 def walk(root: Element, skips: Callable[[Element], bool]) -> Iterator[tuple[str, Element]]:
