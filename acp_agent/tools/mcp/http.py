@@ -13,6 +13,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import SessionMessage
 
 from acp_agent.servers import HttpServer
+from acp_agent.tools.mcp.leniency import readable
 
 SECONDS = 30.0
 A_DAY = 86_400.0  # that a stream may be silent; how long a call may take is decided elsewhere
@@ -71,6 +72,8 @@ async def _watched(
         try:
             with to_session:
                 async for message in source:
+                    if isinstance(message, SessionMessage):
+                        readable(message.message)
                     await to_session.send(message)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             pass

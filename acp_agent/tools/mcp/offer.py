@@ -10,6 +10,7 @@ from acp_agent.tools.plain import one_line, plain
 
 LONGEST_DESCRIPTION = 1_000
 LONGEST_TITLE = 80
+LONGEST_NAME = 64
 
 
 @dataclass(frozen=True, slots=True)
