@@ -62,8 +62,9 @@ class _Session(ClientSession):
 class Link:
     """A connection whose server has introduced itself."""
 
-    def __init__(self, session: ClientSession) -> None:
+    def __init__(self, session: ClientSession, status: LastStatus) -> None:
         self._session = session
+        self._status = status
 
     async def tools(self) -> tuple[Offer, ...]:
         """Return all tools, page by page. Raises as `explain` explains."""
@@ -90,12 +91,14 @@ class Link:
 
         """
         name = one_line(tool, LONGEST_NAME)
+        self._status.forget()
         try:
             answer = await self._session.call_tool(tool, arguments)
         except MCPError as error:
             if error.code == CONNECTION_CLOSED:
                 raise Ended from None
-            if error.message == SESSION_GONE:
+            # A server that was restarted knows no session; it may say so in words of its own.
+            if error.message == SESSION_GONE or self._status.is_not_found:
                 raise Forgotten from None
             raise ToolFailed(f"{name}: {one_line(error.message, LONGEST_MESSAGE)}") from None
         except ValidationError:
@@ -138,7 +141,7 @@ async def connect(
     async with opening as (read, write):
         async with _Session(read, write, message_handler=hear, client_info=about) as session:
             await _introduce(session)
-            yield Link(session)
+            yield Link(session, account.status)
 
 
 async def _introduce(session: ClientSession) -> None:

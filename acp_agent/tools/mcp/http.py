@@ -25,6 +25,13 @@ class LastStatus:
     def __init__(self) -> None:
         self.code = 0
 
+    @property
+    def is_not_found(self) -> bool:
+        return self.code == 404
+
+    def forget(self) -> None:
+        self.code = 0
+
     async def look(self, response: httpx2.Response) -> None:
         if response.status_code >= 400:
             self.code = response.status_code
