@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from acp_agent.plain import named
+
 Effort = Literal["low", "medium", "high"]
 Channel = Literal["analysis", "commentary", "final"]
 JsonObject = Mapping[str, object]
@@ -19,10 +21,17 @@ class Attachment:
     text: str | None = None
 
     def block(self) -> str:
-        """Return it as a model reads it: its text under its address; nothing for a link."""
+        """Return it as a model reads it: its text under its address; nothing for a link.
+
+        Neither can end the block: where the text holds the mark of its end, the block has another.
+        """
         if self.text is None:
             return ""
-        return f'<resource uri="{self.uri}">\n{self.text.rstrip()}\n</resource>'
+        tag = "resource"
+        while f"</{tag}" in self.text:
+            tag += "-"
+        uri = named(self.uri).replace('"', "%22")
+        return f'<{tag} uri="{uri}">\n{self.text.rstrip()}\n</{tag}>'
 
 
 @dataclass(frozen=True, slots=True, match_args=False)

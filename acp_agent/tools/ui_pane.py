@@ -14,9 +14,9 @@ from pydantic import BaseModel, BeforeValidator, Field
 from acp_agent.conversation import ToolSpec
 from acp_agent.errors import ToolFailed
 from acp_agent.events import Emit, ToolKind
+from acp_agent.plain import one_line, plain
 from acp_agent.tools.base import Prepared, ToolResult
 from acp_agent.tools.output import capped
-from acp_agent.tools.plain import one_line, plain
 from acp_agent.tools.spec import tool_spec
 
 METHOD = "_openagents/ui_pane"

@@ -13,8 +13,8 @@ import anyio
 from anyio import to_thread
 
 from acp_agent.errors import ToolFailed
+from acp_agent.plain import one_line
 from acp_agent.tools.mcp.offer import Offer
-from acp_agent.tools.plain import one_line
 
 CHECK_SECONDS = 2.0
 Json = Mapping[str, object]

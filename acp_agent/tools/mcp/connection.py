@@ -29,13 +29,13 @@ from pydantic import ValidationError
 
 from acp_agent import __version__
 from acp_agent.errors import ToolFailed
+from acp_agent.plain import one_line
 from acp_agent.servers import HttpServer, ServerConfig
 from acp_agent.tools.base import ToolResult
 from acp_agent.tools.mcp.http import LastStatus, http_streams
 from acp_agent.tools.mcp.offer import LONGEST_NAME, Offer, make_offer
 from acp_agent.tools.mcp.results import tool_result
 from acp_agent.tools.mcp.stdio import LastWords, stdio_streams
-from acp_agent.tools.plain import one_line
 
 MOST_TOOLS = 500
 MOST_PAGES = 50

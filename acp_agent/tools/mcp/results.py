@@ -18,9 +18,9 @@ from mcp_types import (
 )
 
 from acp_agent.events import Image, Text, ToolContent
+from acp_agent.plain import one_line, plain
 from acp_agent.tools.base import ToolResult
 from acp_agent.tools.output import capped
-from acp_agent.tools.plain import one_line, plain
 
 MOST_IMAGES = 8
 LONGEST_SHOWN = 20_000

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import cast
 
-from acp_agent.tools.plain import one_line
+from acp_agent.plain import one_line
 
 DEEPEST = 5
 MOST_NODES = 200

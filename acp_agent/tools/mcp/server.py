@@ -15,10 +15,10 @@ import anyio
 from anyio import to_thread
 
 from acp_agent.errors import ToolFailed
+from acp_agent.plain import one_line
 from acp_agent.servers import ServerConfig
 from acp_agent.tools.base import ToolResult
 from acp_agent.tools.mcp.offer import LONGEST_NAME, Offer
-from acp_agent.tools.plain import one_line
 
 if TYPE_CHECKING:
     from acp_agent.tools.mcp.connection import Account, Link, News

@@ -19,10 +19,10 @@ from mcp.client._transport import TransportStreams
 from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 
+from acp_agent.plain import one_line
 from acp_agent.sandbox.process import process_group
 from acp_agent.servers import StdioServer
 from acp_agent.tools.mcp.leniency import readable
-from acp_agent.tools.plain import one_line
 
 GRACE = 0.3
 LONGEST_LINE = 16 * 1024 * 1024

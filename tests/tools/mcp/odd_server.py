@@ -2,7 +2,8 @@
 
 `storm` answers every listing with news of another, `list-once` fails from the second listing on,
 `refuse` fails every call, both with its key in the words; `ask` asks back, with all that a client
-may offer; `structured` answers with what nobody should obey; `endless` never ends a line.
+may offer; `echo` gives back the `text`; `structured` answers with what nobody should obey;
+`endless` never ends a line.
 """
 
 from __future__ import annotations
@@ -45,6 +46,9 @@ def refuse(request: dict[str, Any]) -> None:
 
 def call(how: str, request: dict[str, Any]) -> None:
     match how:
+        case "echo":
+            text = request["params"]["arguments"]["text"]
+            answer(request, {"content": [{"type": "text", "text": text}]})
         case "refuse":
             refuse(request)
         case "ask":
