@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -11,6 +12,8 @@ from acp_agent.plain import named
 Effort = Literal["low", "medium", "high"]
 Channel = Literal["analysis", "commentary", "final"]
 JsonObject = Mapping[str, object]
+
+_DECLARED = re.compile(r"^type (\w+) = \(", re.MULTILINE)  # as a tool's signature begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,3 +132,13 @@ class ModelRequest:
     def shown_tools(self) -> tuple[ToolSpec, ...]:
         """The tools that stand in the prompt."""
         return tuple(tool for tool in self.tools if not tool.deferred)
+
+    @property
+    def told_tools(self) -> tuple[ToolSpec, ...]:
+        """Those, and the deferred ones that an answer to the model has declared.
+
+        For servers that let nothing be called but what the request holds.
+        """
+        answers = [entry.text for entry in self.entries if isinstance(entry, ToolMessage)]
+        told = {name for text in answers for name in _DECLARED.findall(text)}
+        return tuple(tool for tool in self.tools if not tool.deferred or tool.name in told)
