@@ -2,8 +2,8 @@
 
 `storm` answers every listing with news of another, `list-once` fails from the second listing on,
 `refuse` fails every call, both with its key in the words; `ask` asks back, with all that a client
-may offer; `echo` gives back the `text`; `structured` answers with what nobody should obey;
-`endless` never ends a line.
+may offer; `echo` gives back the `text`; `image` is a large one; `structured` answers
+with what nobody should obey; `endless` never ends a line.
 """
 
 from __future__ import annotations
@@ -49,6 +49,9 @@ def call(how: str, request: dict[str, Any]) -> None:
         case "echo":
             text = request["params"]["arguments"]["text"]
             answer(request, {"content": [{"type": "text", "text": text}]})
+        case "image":
+            image = {"type": "image", "data": "A" * 4_000_000, "mimeType": "image/png"}
+            answer(request, {"content": [image]})
         case "refuse":
             refuse(request)
         case "ask":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from acp_agent.events import Text
 from acp_agent.servers import StdioServer
 from acp_agent.tools.mcp.server import TimeLimits
 from tests.e2e.processes import until
@@ -63,6 +64,13 @@ async def test_no_key_is_in_what_a_server_says_of_its_failures(log: Path) -> Non
         await until(lambda: bool(bench.notes), seconds=10)
         assert bench.notes == ["mcp server 'odd' does not list its tools: no such key: …"]
         assert await bench.text("odd__work") == "done"
+
+
+async def test_an_image_too_large_for_an_editor_is_not_said_to_be_seen(log: Path) -> None:
+    async with open_bench(odd("image", log)) as bench:
+        result = await bench.call("odd__work")
+        words = "[an image that cannot be shown: image/png]"
+        assert (result.text, result.content) == (words, (Text(words),))
 
 
 async def test_a_server_that_asks_back_hears_that_nothing_is_offered(log: Path) -> None:

@@ -298,6 +298,8 @@ async def test_what_models_write_for_arguments_is_understood(body: str, values: 
         ("[1]", "the arguments of s__t must be a JSON object"),
         ('{"path": "\\ud83d"}', "hold an escape that is no character"),
         ("{" * 5000, "not valid JSON"),
+        ('{"path": "a", "pattern": NaN}', "not valid JSON"),
+        ('{"path": "a", "pattern": 1e999}', "not valid JSON"),
         (json.dumps({"path": ["long"] * 500}), "…"),
     ],
 )
