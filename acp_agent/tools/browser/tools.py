@@ -183,8 +183,8 @@ def _link(written: int | str) -> int | str:
     """Return a link's number also where the model wrote it as text."""
     if isinstance(written, int):
         return written
-    text = written.strip()
-    return int(text or -1) if len(text) < 7 and (text.isdecimal() or not text) else text
+    text = written.strip() or "-1"
+    return int(text) if len(text) < 7 and text.removeprefix("-").isdecimal() else text
 
 
 def _shown(target: Target) -> str:

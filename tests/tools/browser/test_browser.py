@@ -183,6 +183,9 @@ async def test_what_goes_out_needs_leave_by_engine_and_host(stage: Stage) -> Non
 
 async def test_what_is_open_already_needs_no_leave(stage: Stage) -> None:
     await stage.say("open", id=f"{PYTHON}0.html")
+    for written in ("", " ", "-1", -1):
+        again = await stage.prepare("browser.open", id=written)
+        assert (again.title, again.permission) == ("Open Asyncio docs", None)
     scroll = await stage.prepare("browser.open", loc=3)
     find = await stage.prepare("browser.find", pattern="x")
     assert (scroll.title, scroll.permission) == ("Open Asyncio docs", None)
