@@ -127,7 +127,7 @@ async def played(text: str, root: Path) -> Seen:
         server = StdioServer("odd", sys.executable, (ODD, "echo", json.dumps([tool]), os.devnull))
         servers = open_mcp_tools(
             [server], "/", tasks.start_soon, notes.append,
-            limits=TimeLimits(), budget=5_000, count=len,
+            limits=TimeLimits(patience=40), budget=5_000, count=len,
         )  # fmt: skip
         web = Web({PAGE: f"<title>{text}</title><p>{text}"})
         workspace = Workspace(root, (), editor)

@@ -33,11 +33,15 @@ SHORTEST_SECRET = 4
 
 @dataclass(frozen=True, slots=True)
 class TimeLimits:
-    """Seconds: to start and be introduced (a package may have to be fetched), to list, to call."""
+    """Seconds: to start and be introduced (a package may have to be fetched), to list, to call.
+
+    `patience` is how long after the session was opened a prompt waits for servers.
+    """
 
     connect: float = 60.0
     list: float = 30.0
     call: float = 120.0
+    patience: float = 5.0
 
 
 class McpServer:

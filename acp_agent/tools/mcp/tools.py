@@ -26,7 +26,6 @@ from acp_agent.tools.mcp.server import McpServer, TimeLimits
 from acp_agent.tools.spec import tool_spec
 
 FIND = "find_tool"
-PATIENCE = 5.0  # seconds after the session was opened that a prompt waits for servers
 END = 2.0
 LONGEST_SHOWN = 20_000
 
@@ -49,12 +48,13 @@ class McpTools:
         budget: int,
         count: Callable[[str], int],
         tell: Callable[[str], None],
+        patience: float,
     ) -> None:
         """Take servers whose tasks run, what their tools may cost, and how to count that."""
         self._servers = servers
         self._tell = tell
         self._catalog = Catalog(budget, count, tool_spec(FIND, FindToolArguments))
-        self._patience = anyio.current_time() + PATIENCE
+        self._patience = anyio.current_time() + patience
         self._refreshing = anyio.Lock()
 
     @property
@@ -161,7 +161,8 @@ def open_mcp_tools(
     running = [McpServer(config, cwd, limits, tell) for config in servers]
     for server in running:
         spawn(server.run)
-    return McpTools(running, budget=budget, count=count, tell=tell)
+    patience = limits.patience
+    return McpTools(running, budget=budget, count=count, tell=tell, patience=patience)
 
 
 def _kind(entry: Entry) -> ToolKind:

@@ -79,7 +79,7 @@ async def open_bench(
                 cwd,
                 tasks.start_soon,
                 notes.append,
-                limits=limits or TimeLimits(),
+                limits=limits or TimeLimits(patience=40),  # machines may be busy
                 budget=budget,
                 count=lambda text: len(text) // 4,
             )
