@@ -117,9 +117,3 @@ def options(**values: Sequence[str | Path]) -> list[str]:
         for value in given
         for word in (f"--{name.replace('_', '-')}", str(value))
     ]
-
-
-def real(paths: Sequence[Path]) -> tuple[Path, ...]:
-    """Return the paths that exist, links followed."""
-    found = (Path(os.path.realpath(path)) for path in paths)
-    return tuple(dict.fromkeys(path for path in found if path.exists()))

@@ -15,7 +15,7 @@ from typing import Any
 import anyio
 
 from acp_agent.errors import ToolFailed
-from acp_agent.sandbox import owner
+from acp_agent.sandbox import owner, places
 from acp_agent.sandbox.base import Limits, Policy
 from acp_agent.sandbox.docker_container import Container, remove_container
 from acp_agent.sandbox.docker_engine import connect
@@ -57,6 +57,7 @@ class DockerSandboxes:
     @asynccontextmanager
     async def open(self, policy: Policy) -> AsyncGenerator[Container]:
         """Make a container. Raises ToolFailed."""
+        places.check((*policy.writable, *policy.readable))
         async with connect(self._environ) as engine:
             image = await ready_image(engine, self._image)
             container = Container(engine, container_options(image, policy, owner.labels()))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from acp_agent.sandbox import places
 from acp_agent.sandbox.base import Policy
 
 NOBODY = 65534
@@ -78,14 +79,17 @@ def _mounts(policy: Policy) -> Iterator[dict[str, Any]]:
     for path in dict.fromkeys(policy.readable):
         if path not in policy.writable:
             yield _bind(path, path, read_only=True)
+    protected = places.protected(policy)
     seen = (*policy.writable, *policy.readable)
-    for path in dict.fromkeys(policy.protected):
-        if path.exists():
-            yield _bind(path, path, read_only=True)
-    for path in dict.fromkeys(policy.hidden):
-        # Elsewhere nothing of this machine is in the container.
-        if any(path.is_relative_to(directory) for directory in seen) and path.exists():
-            yield _nothing(path)
+    # Elsewhere nothing of this machine is in the container.
+    masked = [place for path in policy.hidden if (place := places.within(path, seen))]
+    hidden = [place for place in dict.fromkeys(masked) if place.exists()]
+    for path in places.holders((*protected, *hidden), policy.writable):
+        yield _bind(path, path)
+    for path in protected:
+        yield _bind(path, path, read_only=True)
+    for path in hidden:
+        yield _nothing(path)
 
 
 def _bind(source: Path, target: Path, *, read_only: bool = False) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from acp_agent.errors import ToolFailed
-from acp_agent.sandbox import confined
+from acp_agent.sandbox import confined, places
 from acp_agent.sandbox.base import Policy
 from acp_agent.sandbox.cgroup import cgroup
 from acp_agent.sandbox.confine import landlock_abi
@@ -40,8 +40,9 @@ class LandlockSandboxes:
     @asynccontextmanager
     async def open(self, policy: Policy) -> AsyncGenerator[Confined]:
         """Make a sandbox. Raises ToolFailed if it cannot be made."""
-        hidden = confined.real((*HIDDEN, *policy.hidden))
-        writable = confined.real(policy.writable)
+        places.check(policy.writable)
+        hidden = places.real((*HIDDEN, *policy.hidden))
+        writable = places.real(policy.writable)
         for path in hidden:
             if any(path.is_relative_to(root) for root in writable):
                 raise ToolFailed(
@@ -50,7 +51,7 @@ class LandlockSandboxes:
                 )
         async with confined.scratch() as own, cgroup(policy.limits) as group:
             given = confined.options(
-                read=("/", *confined.real(policy.readable), *confined.runtime()),
+                read=("/", *places.real(policy.readable), *confined.runtime()),
                 write=(*writable, own),
                 hide=hidden,
                 internet=("yes",) if policy.network else (),
@@ -65,6 +66,6 @@ class LandlockSandboxes:
                 str(own),
                 group,
                 told,
-                policy.protected,
+                tuple(dict.fromkeys((*policy.protected, *places.protected(policy)))),
                 policy.absent,
             )
