@@ -18,6 +18,7 @@ from acp_agent.sandbox.cgroup import cgroup
 from acp_agent.sandbox.confine import landlock_abi
 from acp_agent.sandbox.confined import Confined
 from acp_agent.sandbox.notes import notes
+from acp_agent.sandbox.policy import own_code
 from acp_agent.sandbox.trial import trial
 
 # An older one cannot keep a program from truncating files anywhere.
@@ -48,6 +49,12 @@ class LandlockSandboxes:
                 raise ToolFailed(
                     f"landlock cannot hide {str(path)!r} in a workspace that holds it;"
                     " open a smaller workspace, or install bubblewrap"
+                )
+        for path in own_code():
+            if any(path.is_relative_to(root) for root in writable):
+                raise ToolFailed(
+                    f"landlock cannot protect {str(path)!r}, where this program's code is, in a"
+                    " workspace that holds it; install this program elsewhere, or bubblewrap"
                 )
         async with confined.scratch() as own, cgroup(policy.limits) as group:
             given = confined.options(

@@ -18,7 +18,7 @@ from acp_agent.sandbox.base import Policy
 def real(paths: Iterable[Path]) -> tuple[Path, ...]:
     """Return the paths that exist, links followed."""
     found = (Path(os.path.realpath(path)) for path in paths)
-    return tuple(dict.fromkeys(path for path in found if os.path.exists(path)))
+    return tuple(dict.fromkeys(path for path in found if path.exists()))
 
 
 def within(path: Path, roots: Iterable[Path]) -> Path | None:
@@ -63,7 +63,7 @@ def holders(places: Iterable[Path], roots: Sequence[Path]) -> tuple[Path, ...]:
 
 def _is_open(path: Path, policy: Policy) -> bool:
     """Tell whether `path` is there, and what lies in nothing hidden, unless the workspace does."""
-    if not os.path.exists(path):
+    if not path.exists():
         return False
     found = Path(os.path.realpath(path))
     roots = real(policy.writable)

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import anyio
 import pytest
 
 from acp_agent.errors import ToolFailed
+from acp_agent.paths import config_file
 from acp_agent.sandbox.base import Policy, Sandbox, Sandboxes
 from acp_agent.sandbox.policy import hidden, policy_for
 from tests.sandbox.boxes import SECRET, Ground, working
@@ -79,6 +81,36 @@ async def test_a_link_in_the_place_of_a_repository_still_protects_one_in_the_wor
     assert not (where.work / "real" / "config").exists()
 
 
+async def test_our_own_code_in_the_workspace_cannot_be_changed(
+    opened: Open, where: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = where.work / "venv" / "module.py"
+    code.parent.mkdir()
+    code.write_text("as it was")
+    for path in (where.work, code.parent, code):
+        path.chmod(0o777)
+    monkeypatch.setattr(sys, "prefix", str(code.parent))
+    policy = policy_for("workspace-write", [where.work])
+    try:
+        async with opened(policy) as sandbox:
+            await run(sandbox, "echo evil > venv/module.py; mv venv old; mkdir venv", where.work)
+    except ToolFailed as error:
+        assert "cannot protect" in str(error)  # and then nothing runs
+    assert code.read_text() == "as it was"
+
+
+async def test_a_command_leaves_no_settings_for_us(where: Ground) -> None:
+    policy = policy_for("workspace-write", [where.work])
+    assert config_file().parent not in policy.absent
+    policy = replace(policy_for("workspace-write", [where.home]), hidden=())
+    settings = config_file()
+    for name in ("bubblewrap", "landlock"):
+        async with (await working(name)).open(policy) as sandbox:
+            command = f"mkdir -p {settings.parent}; echo 'sandbox = \"off\"' > {settings}; echo ok"
+            assert await run(sandbox, command, where.home) == "ok\n"
+        assert not settings.parent.exists()
+
+
 @pytest.mark.parametrize("spelled", ["home", "link"])
 async def test_secrets_in_the_workspace_cannot_be_moved_into_sight(
     opened: Open, where: Ground, spelled: str
@@ -100,17 +132,17 @@ async def test_secrets_in_the_workspace_cannot_be_moved_into_sight(
 
 
 @pytest.mark.parametrize(
-    ("make", "reason"),
+    ("name", "reason"),
     [
-        (lambda _: Path("/"), "no sandbox can be made of the whole disk; open a directory in it"),
-        (lambda where: where.work / "gone", "is no directory any more; open another workspace"),
+        ("/", "no sandbox can be made of the whole disk; open a directory in it"),
+        ("gone", "is no directory any more; open another workspace"),
     ],
 )
 async def test_a_workspace_that_cannot_be_is_told(
-    opened: Open, where: Ground, make: Callable[[Ground], Path], reason: str
+    opened: Open, where: Ground, name: str, reason: str
 ) -> None:
     with pytest.raises(ToolFailed, match=reason):
-        async with opened(Policy(writable=(make(where),))):
+        async with opened(Policy(writable=(where.work / name,))):
             pass
 
 
