@@ -62,6 +62,7 @@ class LandlockSandboxes:
                 write=(*writable, own),
                 hide=hidden,
                 internet=("yes",) if policy.network else (),
+                alone=("yes",),
                 more_processes=(str(policy.limits.processes),),
                 need_landlock=(str(ABI),),
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import anyio
 from anyio.abc import Process
@@ -32,12 +33,19 @@ class Ended:
 
 
 async def run_live(
-    call_id: str, argv: Sequence[str], cwd: str, env: Mapping[str, str], timeout: float, emit: Emit
+    call_id: str,
+    argv: Sequence[str],
+    cwd: str,
+    env: Mapping[str, str],
+    timeout: float,
+    emit: Emit,
+    *,
+    unwanted: Sequence[Path] = (),
 ) -> Ended:
     """Run `argv` to its end or its time limit. Raises ToolFailed if it cannot start."""
     live = _Live(call_id, cwd, emit)
     try:
-        async with process_group(argv, cwd=cwd, env=env) as process:
+        async with process_group(argv, cwd=cwd, env=env, unwanted=unwanted) as process:
             with anyio.move_on_after(timeout) as limit:
                 await live.follow(process)
     except anyio.get_cancelled_exc_class():

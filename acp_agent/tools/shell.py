@@ -161,7 +161,10 @@ class Shell:
                     self._editor, call_id, argv, str(cwd), own, timeout, emit
                 )
             else:
-                ended = await run_live(call_id, argv, str(cwd), env, timeout, emit)
+                unwanted = () if confined is None else confined.unwanted()
+                ended = await run_live(
+                    call_id, argv, str(cwd), env, timeout, emit, unwanted=unwanted
+                )
         remarks = [put_back(restored)] if restored else []
         if confined is not None and self._sandbox is not None and ended.exit_code != 0:
             remarks.append(denial(ended.output, network=self._sandbox.network))
