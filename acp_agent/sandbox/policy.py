@@ -25,6 +25,7 @@ from typing import Literal
 
 from acp_agent import paths
 from acp_agent.sandbox.base import Limits, Policy
+from acp_agent.sandbox.gitlinks import gitlinks
 
 Mode = Literal["workspace-write", "read-only", "off"]
 
@@ -63,7 +64,11 @@ def policy_for(
         readable=_distinct(roots),
         protected=tuple(path for root in writable for path in protected(root)),
         hidden=hidden(Path.home()),
-        absent=(*(git / name for git in repositories for name in _ABSENT), *_no_settings(writable)),
+        absent=(
+            *(git / name for git in repositories for name in _ABSENT),
+            *(path for git in repositories for path in submodules(git.parent)),
+            *_no_settings(writable),
+        ),
         network=network,
         limits=limits,
     )
@@ -83,8 +88,14 @@ def protected(root: Path) -> tuple[Path, ...]:
         with suppress(OSError):  # what is not there cannot be protected
             (git / "hooks").mkdir(exist_ok=True)
         places[0:1] = [git / name for name in (*_PROTECTED, *_ABSENT)]
+        places += submodules(root)
     found = (*places, *own(root))
     return tuple(path for path in found if path.is_relative_to(root) and path.exists())
+
+
+def submodules(root: Path) -> tuple[Path, ...]:
+    """Return what leads the user's git, in each submodule, to the repository of it."""
+    return tuple(root / path / ".git" for path in sorted(gitlinks(root / ".git")))
 
 
 def own(root: Path) -> tuple[Path, ...]:

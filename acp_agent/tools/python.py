@@ -19,7 +19,7 @@ from acp_agent.events import Emit, Image, Text, ToolCallUpdated, ToolContent, To
 from acp_agent.sandbox.bare import open_bare
 from acp_agent.sandbox.base import Limits, Policy
 from acp_agent.sandbox.interpreter import Done, Figure, Piece
-from acp_agent.sandbox.policy import own
+from acp_agent.sandbox.policy import own, submodules
 from acp_agent.tools.base import Permission, Prepared, ToolResult
 from acp_agent.tools.fence import fenced
 from acp_agent.tools.python_code import code_of
@@ -131,7 +131,9 @@ class PythonTool:
         policy = Policy(
             writable=roots if writable else (),
             readable=() if writable else roots,
-            protected=tuple(path for root in roots for path in (root / ".git", *own(root))),
+            protected=tuple(
+                path for root in roots for path in (root / ".git", *submodules(root), *own(root))
+            ),
             hidden=rules.hidden,
             network=rules.network,
             limits=rules.limits,

@@ -233,7 +233,8 @@ from acp_agent.sandbox.commands import CommandSandbox
 from acp_agent.tools.shell import Shell, ShellArguments
 from acp_agent.tools.workspace import Workspace
 async def main():
-    commands = CommandSandbox(Chooser({name!r}), [Path.cwd()], mode="workspace-write", network=False)
+    here = [Path.cwd()]
+    commands = CommandSandbox(Chooser({name!r}), here, mode="workspace-write", network=False)
     shell = Shell(Workspace(Path.cwd()), None, timeout=60, sandbox=commands)
     command = "echo ../evil > .git/commondir; echo up; sleep 600"
     async def emit(event):
@@ -250,7 +251,9 @@ anyio.run(main)
             assert b"up" in await agent.stdout.receive()
             assert left.exists()
             agent.kill()
-        while left.exists():
+        while True:
+            if not left.exists():
+                break
             await anyio.sleep(0.01)  # the one that watches tells nobody
 
 
