@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,13 +41,17 @@ async def run_live(
     emit: Emit,
     *,
     unwanted: Sequence[Path] = (),
+    guard: Callable[[], Awaitable[str]] | None = None,
 ) -> Ended:
-    """Run `argv` to its end or its time limit. Raises ToolFailed if it cannot start."""
+    """Run `argv` to its end or its time limit. Raises ToolFailed if it cannot start.
+
+    Should `guard` return, the command is stopped for what that says.
+    """
     live = _Live(call_id, cwd, emit)
     try:
         async with process_group(argv, cwd=cwd, env=env, unwanted=unwanted) as process:
             with anyio.move_on_after(timeout) as limit:
-                await live.follow(process)
+                await live.follow(process, guard)
     except anyio.get_cancelled_exc_class():
         # A terminal that shows the command live must not go on running.
         with anyio.move_on_after(LINGER, shield=True):
@@ -74,12 +78,23 @@ class _Live:
         self._told = 0
         self._due = 0.0
 
-    async def follow(self, process: Process) -> None:
-        """Read until the command has ended and its output has come."""
+    async def follow(
+        self, process: Process, guard: Callable[[], Awaitable[str]] | None = None
+    ) -> None:
+        """Read until the command has ended and its output has come, or `guard` returns."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._read, process)
+            if guard is not None:
+                tasks.start_soon(self._stop_for, guard, tasks.cancel_scope)
             await process.wait()
             tasks.cancel_scope.deadline = anyio.current_time() + LINGER
+
+    async def _stop_for(
+        self, guard: Callable[[], Awaitable[str]], reading: anyio.CancelScope
+    ) -> None:
+        reason = await guard()
+        self._gather(self._output.feed(f"\n{reason}\n".encode()))
+        reading.cancel()
 
     async def _read(self, process: Process) -> None:
         assert process.stdout is not None  # process_group pipes it

@@ -61,6 +61,8 @@ async def test_a_link_in_the_place_of_what_is_protected_shows_no_secret(
 ) -> None:
     keys = where.home / ".ssh"
     (where.work / link).parent.mkdir(exist_ok=True)
+    for path in (where.work, (where.work / link).parent):
+        path.chmod(0o777)
     (where.work / link).symlink_to(keys)
     policy = policy_for("workspace-write", [where.work])
     async with opened(policy) as sandbox:
@@ -73,7 +75,8 @@ async def test_a_link_in_the_place_of_a_repository_still_protects_one_in_the_wor
     opened: Open, where: Ground
 ) -> None:
     (where.work / "real").mkdir()
-    (where.work / "real").chmod(0o777)
+    for path in (where.work, where.work / "real"):
+        path.chmod(0o777)
     (where.work / ".git").symlink_to("real")
     policy = Policy(writable=(where.work,), protected=(where.work / ".git",))
     async with opened(policy) as sandbox:
