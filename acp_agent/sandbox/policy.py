@@ -45,6 +45,11 @@ _SECRETS = """
 .config/microsoft-edge .config/vivaldi .config/opera .cache/mozilla .cache/google-chrome
 .cache/chromium .var/app snap/firefox snap/chromium
 .colima .lima .rd .orbstack .local/share/containers .bash_history .zsh_history .python_history
+.zhistory .local/share/fish/fish_history .psql_history .mysql_history .node_repl_history
+.huggingface .cache/huggingface/token .cache/huggingface/stored_tokens .codex .claude .gemini
+.config/github-copilot .m2/settings.xml .gradle/gradle.properties .composer/auth.json
+.config/composer/auth.json .bundle/config .subversion/auth .databrickscfg .fly .cloudflared
+.config/hcloud .config/stripe .pki
 """.replace("\\ ", "\0").split()
 # In `.git`: what names programs to run, or leads to another place that does.
 _PROTECTED = ("hooks", "config", "modules", "worktrees")

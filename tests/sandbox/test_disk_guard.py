@@ -27,13 +27,13 @@ async def test_a_command_that_fills_the_disk_is_stopped(tmp_path: Path, what: st
     free = disk.f_bavail * disk.f_frsize
     floor = Floor(free - (50 << 20), 0) if what == "bytes" else Floor(0, disk.f_favail - 300)
     flood = {
-        "bytes": "head -c 1000M /dev/zero > flood; sleep 600",
-        "files": "for n in $(seq 5000); do : > $n; done; sleep 600",
+        "bytes": "head -c 4000M /dev/zero > flood; sleep 600",
+        "files": "for n in $(seq 100000); do : > $n; done; sleep 600",
     }
     argv = ["/bin/sh", "-c", flood[what]]
     environ = {"PATH": os.environ["PATH"]}
     guard = partial(nearly_full, [tmp_path], floor)
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         ended = await run_live("call-1", argv, str(tmp_path), environ, 60, ignore, guard=guard)
     assert f"[stopped: the disk of {str(tmp_path)!r} is nearly full]" in ended.output
     assert (ended.exit_code, ended.timed_out) == (None, False)
