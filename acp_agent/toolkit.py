@@ -19,6 +19,7 @@ from acp_agent.ports import Editor
 from acp_agent.protocol.sessions import OpenSession
 from acp_agent.sandbox.choose import Chooser, ContainerSandboxes
 from acp_agent.sandbox.commands import CommandSandbox
+from acp_agent.sandbox.docker_engine import listens
 from acp_agent.sandbox.for_python import PythonSandbox
 from acp_agent.sandbox.policy import Mode, hidden
 from acp_agent.tools.base import Tool, Toolbox
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from acp_agent.tools.workspace import Workspace
 
 logger = logging.getLogger(__name__)
-
-DOCKER_SOCKET = Path("/var/run/docker.sock")
 
 Spawn = Callable[[Callable[[], Coroutine[Any, Any, None]]], object]
 
@@ -74,7 +73,7 @@ class Toolkit:
         """Remove what agents that were killed have left in Docker."""
         if self._settings.sandbox not in ("auto", "docker"):
             return
-        if self._variables.get("DOCKER_HOST") or DOCKER_SOCKET.exists():
+        if listens(self._variables):
             from acp_agent.sandbox.docker import DockerSandboxes
 
             try:

@@ -72,6 +72,13 @@ class Chooser:
         name = await self._first(FOR_PYTHON)
         return self._make(name) if name else None
 
+    async def after(self, name: str) -> Sandboxes | None:
+        """Return what `python` runs in where that of this `name` is unfit; None if nothing."""
+        if self._setting in FOR_PYTHON:
+            return None
+        found = await self._first(FOR_PYTHON[FOR_PYTHON.index(name) + 1 :])
+        return self._make(found) if found else None
+
     async def for_commands(self) -> ConfinedSandboxes | None:
         """Return what `shell` runs in; as `for_python`, but never Docker."""
         name = await self._first(FOR_COMMANDS)

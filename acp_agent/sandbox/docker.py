@@ -15,15 +15,16 @@ from typing import Any
 import anyio
 
 from acp_agent.errors import ToolFailed
-from acp_agent.sandbox import owner
-from acp_agent.sandbox.base import Limits, Policy
+from acp_agent.sandbox import owner, places
+from acp_agent.sandbox.base import Limits, Policy, Unfit
 from acp_agent.sandbox.docker_container import Container, remove_container
 from acp_agent.sandbox.docker_engine import connect
 from acp_agent.sandbox.docker_image import BUILD_SECONDS, missing_image, ready_image
-from acp_agent.sandbox.docker_options import container_options
+from acp_agent.sandbox.docker_options import container_options, user
 
 PROBE_SECONDS = 20.0
 REAP_SECONDS = 10.0
+_MAY = 'cd -- "$1" && [ -r . ] && [ "-$2" . ]'
 
 
 class DockerSandboxes:
@@ -64,11 +65,13 @@ class DockerSandboxes:
     @asynccontextmanager
     async def open(self, policy: Policy) -> AsyncGenerator[Container]:
         """Make a container. Raises ToolFailed."""
+        places.check((*policy.writable, *policy.readable))
         async with connect(self._environ) as engine:
             image = await ready_image(engine, self._image)
             container = Container(engine, container_options(image, policy, owner.labels()))
             try:
                 await container.open()
+                await _try_places(container, policy)
                 yield container
             finally:
                 await container.close()
@@ -83,6 +86,20 @@ class DockerSandboxes:
                         await remove_container(engine, found["Id"])
                         removed += 1
         return removed
+
+
+async def _try_places(container: Container, policy: Policy) -> None:
+    """Raise Unfit if programs may not use the workspace: they run as its owner, never as root."""
+    for wanted, verb, roots in (
+        ("w", "write in", policy.writable),
+        ("r", "read", policy.readable),
+    ):
+        for root in roots:
+            if await container.run(_MAY, str(root), wanted):
+                raise Unfit(
+                    f"in Docker python runs as {user(policy)} and may not {verb} {str(root)!r};"
+                    " give the directory to a user who is not root, or install bubblewrap"
+                )
 
 
 def _ours(client: Any) -> list[dict[str, Any]]:

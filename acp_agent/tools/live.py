@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import anyio
 from anyio.abc import Process
@@ -16,6 +17,9 @@ from acp_agent.tools.telling import Telling
 # After a command has ended, what it left in the pipe comes at once; a process that it left behind
 # may hold the pipe open for ever.
 LINGER = 0.2
+
+
+Guard = Callable[[], Awaitable[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +34,23 @@ class Ended:
 
 
 async def run_live(
-    call_id: str, argv: Sequence[str], cwd: str, env: Mapping[str, str], timeout: float, emit: Emit
+    call_id: str,
+    argv: Sequence[str],
+    cwd: str,
+    env: Mapping[str, str],
+    timeout: float,
+    emit: Emit,
+    *,
+    unwanted: Sequence[Path] = (),
+    guard: Guard | None = None,
 ) -> Ended:
-    """Run `argv` to its end or its time limit. Raises ToolFailed if it cannot start."""
+    """Run `argv` to its end or its time limit. Raises ToolFailed if it cannot start.
+
+    Should `guard` return, the command is stopped for what that says.
+    """
     telling = Telling(call_id, cwd, emit)
-    async with process_group(argv, cwd=cwd, env=env) as process:
-        following = _follow(process, telling, timeout)
+    async with process_group(argv, cwd=cwd, env=env, unwanted=unwanted) as process:
+        following = _follow(process, telling, timeout, guard)
         timed_out = await telling.during(following, cancelled_by=signal.Signals.SIGKILL.name)
     code = process.returncode
     killed = signal.Signals(-code).name if code is not None and code < 0 else None
@@ -44,20 +59,33 @@ async def run_live(
     return Ended(telling.text, code, killed, timed_out)
 
 
-async def _follow(process: Process, telling: Telling, timeout: float) -> bool:
+async def _follow(
+    process: Process, telling: Telling, timeout: float, guard: Guard | None
+) -> bool:
     """Read until the command has ended and its output has come; return whether time was up."""
     with anyio.move_on_after(timeout) as limit:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_read, process, telling)
+            drained = anyio.Event()
+            tasks.start_soon(_read, process, telling, drained)
+            if guard is not None:
+                tasks.start_soon(_stop_for, guard, telling, tasks.cancel_scope)
             await process.wait()
-            tasks.cancel_scope.deadline = anyio.current_time() + LINGER
+            with anyio.move_on_after(LINGER):
+                await drained.wait()
+            tasks.cancel_scope.cancel()
     return limit.cancelled_caught
 
 
-async def _read(process: Process, telling: Telling) -> None:
+async def _stop_for(guard: Guard, telling: Telling, following: anyio.CancelScope) -> None:
+    reason = await guard()
+    telling.feed(f"\n{reason}\n".encode())
+    following.cancel()
+
+
+async def _read(process: Process, telling: Telling, drained: anyio.Event) -> None:
     assert process.stdout is not None  # process_group pipes it
-    while True:
-        try:
+    try:
+        while True:
             telling.feed(await process.stdout.receive())
-        except (anyio.EndOfStream, anyio.ClosedResourceError):
-            return
+    except (anyio.EndOfStream, anyio.ClosedResourceError):
+        drained.set()

@@ -146,7 +146,8 @@ def test_the_policy_of_commands_names_what_lies_open_and_what_not(
     policy = policy_for("workspace-write", [work])
     assert policy.writable == (work, work / ".git")
     assert policy.protected == (work / ".git" / "hooks", work / ".git" / "config")
-    assert {home / ".ssh", tmp_path / "state" / "acp-agent"} < set(policy.hidden)
+    secrets = {home / ".ssh", home / ".cache" / "huggingface" / "token", home / ".zhistory"}
+    assert {*secrets, tmp_path / "state" / "acp-agent"} < set(policy.hidden)
     assert not policy.network
     read_only = policy_for("read-only", [work], network=True)
     assert (read_only.writable, read_only.protected, read_only.network) == ((), (), True)
