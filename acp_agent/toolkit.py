@@ -18,7 +18,7 @@ from acp_agent.offer import offers_browser
 from acp_agent.ports import Editor
 from acp_agent.protocol.sessions import OpenSession
 from acp_agent.sandbox.base import Sandboxes
-from acp_agent.sandbox.choose import Chooser
+from acp_agent.sandbox.choose import FOR_PYTHON, FOR_PYTHON_AT_ONCE, Chooser
 from acp_agent.sandbox.commands import CommandSandbox
 from acp_agent.sandbox.for_python import PythonSandbox
 from acp_agent.sandbox.policy import Mode, hidden
@@ -44,7 +44,9 @@ class Toolkit:
         self._settings = settings
         self._variables = variables
         self._spawn = spawn
-        self._sandboxes = Chooser(settings.sandbox, self._docker)
+        # Nobody who watches a demo waits for an image to be built.
+        order = FOR_PYTHON_AT_ONCE if settings.demo else FOR_PYTHON
+        self._sandboxes = Chooser(settings.sandbox, self._docker, order)
 
     def tools(self, opened: OpenSession, editor: Editor) -> tuple[Toolbox, NewRewriter]:
         """Return the session's tools, and what rewrites the answers for its editor."""
@@ -65,8 +67,8 @@ class Toolkit:
                 mode=cast("Mode", settings.shell_sandbox),
                 network=settings.shell_network,
             ),
-            more=(*python, *(browsing.tools if browsing else ()), *_panes(editor)),
-            closers=[tool.close for tool in python],
+            more=(python, *(browsing.tools if browsing else ()), *_panes(editor)),
+            closers=[python.close],
         )
         rewrite: NewRewriter = browsing.citations if browsing else Unchanged
         return self._with_servers(opened, tools), rewrite
@@ -87,11 +89,10 @@ class Toolkit:
     def _docker(self) -> Sandboxes:
         from acp_agent.sandbox.docker import DockerSandboxes
 
-        return DockerSandboxes(self._settings.sandbox_image, self._variables)
+        settings = self._settings
+        return DockerSandboxes(settings.sandbox_image, self._variables, obtain=not settings.demo)
 
-    def _python(self, workspace: Workspace, opened: OpenSession) -> tuple[PythonTool, ...]:
-        if self._settings.demo:
-            return ()  # nano has not learnt it
+    def _python(self, workspace: Workspace, opened: OpenSession) -> PythonTool:
         from acp_agent.tools.python import PythonRules, PythonTool
 
         rules = PythonRules(
@@ -100,14 +101,12 @@ class Toolkit:
             hidden=hidden(Path.home()),
         )
         sandbox = PythonSandbox(self._sandboxes)
-        return (
-            PythonTool(
-                workspace,
-                sandbox.open,
-                trouble=sandbox.trouble,
-                rules=rules,
-                environ=own_environment(self._variables),
-            ),
+        return PythonTool(
+            workspace,
+            sandbox.open,
+            trouble=sandbox.trouble,
+            rules=rules,
+            environ=own_environment(self._variables),
         )
 
     def _browsing(self) -> Browsing | None:

@@ -182,7 +182,7 @@ primes[99]"""
 
 COMPUTE = Dialogue(
     ("compute the 100th prime", "Compute the 100th prime"),
-    Say("The 100th prime is 541; python worked it out.", "Python has the number."),
+    Say("The 100th prime is 541.", "So that is the number."),
     (Run("Better not guess; code can tell.", CODE),),
     Say("Understood, I ran no code.", "They do not want it."),
     weight=3.0,

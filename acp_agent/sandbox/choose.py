@@ -16,6 +16,8 @@ from acp_agent.sandbox.confined import Confined
 from acp_agent.sandbox.landlock import LandlockSandboxes
 
 FOR_PYTHON = ("docker", "bubblewrap", "landlock")
+# Those that start in a moment come first.
+FOR_PYTHON_AT_ONCE = ("bubblewrap", "landlock", "docker")
 # A container does not have the user's programs.
 FOR_COMMANDS = ("bubblewrap", "landlock")
 
@@ -45,10 +47,16 @@ _CONFINED: Mapping[str, Callable[[], ConfinedSandboxes]] = {
 class Chooser:
     """Chooses by the setting `sandbox`; one for all sessions, so that each is tried once."""
 
-    def __init__(self, setting: str = "auto", docker: Callable[[], Sandboxes] = _docker) -> None:
-        """Take the setting, and how the sandboxes of Docker are made."""
+    def __init__(
+        self,
+        setting: str = "auto",
+        docker: Callable[[], Sandboxes] = _docker,
+        for_python: tuple[str, ...] = FOR_PYTHON,
+    ) -> None:
+        """Take the setting, how the sandboxes of Docker are made, and the order for `python`."""
         self._setting = setting
         self._docker = docker
+        self._for_python = for_python
         self._troubles: dict[str, str] = {}
         self._trying = anyio.Lock()
 
@@ -59,7 +67,7 @@ class Chooser:
             ToolFailed: The one that the setting names does not work.
 
         """
-        name = await self._first(FOR_PYTHON)
+        name = await self._first(self._for_python)
         return self._make(name) if name else None
 
     async def for_commands(self) -> ConfinedSandboxes | None:

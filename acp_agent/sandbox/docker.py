@@ -29,21 +29,25 @@ REAP_SECONDS = 10.0
 class DockerSandboxes:
     """`image` is the name of an image, the path of a Dockerfile, or "" for the one that we build.
 
-    `environ` says where the engine is (DOCKER_HOST, DOCKER_TLS_VERIFY, DOCKER_CERT_PATH).
+    `environ` says where the engine is (DOCKER_HOST, DOCKER_TLS_VERIFY, DOCKER_CERT_PATH). Without
+    `obtain`, an image that is not there is trouble, and is neither fetched nor built.
     """
 
     name = "docker"
 
-    def __init__(self, image: str = "", environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self, image: str = "", environ: Mapping[str, str] = os.environ, *, obtain: bool = True
+    ) -> None:
         self._image = image
         self._environ = environ
+        self._obtain = obtain
 
     async def trouble(self) -> str:
         """Say why it does not work here, "" if it does; builds the image if that is missing."""
         try:
             with anyio.fail_after(BUILD_SECONDS + PROBE_SECONDS):
                 async with connect(self._environ) as engine:
-                    await ready_image(engine, self._image)
+                    await ready_image(engine, self._image, obtain=self._obtain)
             with anyio.fail_after(PROBE_SECONDS):
                 async with self.open(Policy(limits=Limits(memory=64, scratch=2))) as sandbox:
                     async with sandbox.start(["true"], cwd=Path("/"), env={}) as program:
@@ -58,7 +62,7 @@ class DockerSandboxes:
     async def open(self, policy: Policy) -> AsyncGenerator[Container]:
         """Make a container. Raises ToolFailed."""
         async with connect(self._environ) as engine:
-            image = await ready_image(engine, self._image)
+            image = await ready_image(engine, self._image, obtain=self._obtain)
             container = Container(engine, container_options(image, policy, owner.labels()))
             try:
                 await container.open()

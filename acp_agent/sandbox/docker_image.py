@@ -19,48 +19,53 @@ DOCKERFILE = Path(__file__).with_name("Dockerfile")
 REPOSITORY = "acp-agent-sandbox"
 BUILD_SECONDS = 300.0
 
+Steps = Callable[[Any], Iterator[dict[str, Any]]]
 
-async def ready_image(engine: Engine, wanted: str) -> str:
+
+async def ready_image(engine: Engine, wanted: str, *, obtain: bool = True) -> str:
     """Return the name of an image that the engine has; it is built or fetched where need be.
 
-    `wanted` is the name of an image, the path of a Dockerfile, or "" for our own.
+    `wanted` is the name of an image, the path of a Dockerfile, or "" for our own. Without `obtain`
+    it must be there.
 
     Raises:
         ToolFailed: There is no such image, and why; one sentence for the user.
 
     """
+    image, steps = _recipe(wanted)
+    if not await _has(engine, image):
+        if not obtain:
+            raise ToolFailed(f"the image {image!r} is not there, and the demo waits for none")
+        await _obtain(engine, image, steps)
+    return image
+
+
+def names_dockerfile(wanted: str) -> bool:
+    """Tell whether the setting names a file, as `~/Dockerfile`, or an image, as `python:3.13`."""
+    return wanted.startswith(("/", "~", ".")) or wanted.rpartition("/")[2] == "Dockerfile"
+
+
+def _recipe(wanted: str) -> tuple[str, Steps]:
+    """Return an image's name, and what fetches or builds it. Raises ToolFailed."""
     if wanted and not names_dockerfile(wanted):
-        if not await _has(engine, wanted):
-            await _obtain(
-                engine,
-                wanted,
-                lambda client: client.api.pull(*_name_and_tag(wanted), stream=True, decode=True),
-            )
-        return wanted
+        return wanted, lambda client: client.api.pull(
+            *_name_and_tag(wanted), stream=True, decode=True
+        )
     file = user_path(wanted) if wanted else DOCKERFILE
     try:
         words = file.read_bytes()
     except OSError as error:
         raise ToolFailed(f"cannot read the Dockerfile {str(file)!r}: {error.strerror}") from None
     tag = f"{REPOSITORY}:{hashlib.sha256(words).hexdigest()[:12]}"
-    if not await _has(engine, tag):
-        # Ours copies nothing, so it is sent alone; the user's may copy what lies beside it.
-        source: dict[str, Any] = (
-            {"path": str(file.parent), "dockerfile": file.name}
-            if wanted
-            else {"fileobj": io.BytesIO(words)}
-        )
-        await _obtain(
-            engine,
-            tag,
-            lambda client: client.api.build(**source, tag=tag, rm=True, forcerm=True, decode=True),
-        )
-    return tag
-
-
-def names_dockerfile(wanted: str) -> bool:
-    """Tell whether the setting names a file, as `~/Dockerfile`, or an image, as `python:3.13`."""
-    return wanted.startswith(("/", "~", ".")) or wanted.rpartition("/")[2] == "Dockerfile"
+    # Ours copies nothing, so it is sent alone; the user's may copy what lies beside it.
+    source: dict[str, Any] = (
+        {"path": str(file.parent), "dockerfile": file.name}
+        if wanted
+        else {"fileobj": io.BytesIO(words)}
+    )
+    return tag, lambda client: client.api.build(
+        **source, tag=tag, rm=True, forcerm=True, decode=True
+    )
 
 
 async def _has(engine: Engine, image: str) -> bool:
@@ -69,9 +74,7 @@ async def _has(engine: Engine, image: str) -> bool:
     return bool(found)
 
 
-async def _obtain(
-    engine: Engine, image: str, steps: Callable[[Any], Iterator[dict[str, Any]]]
-) -> None:
+async def _obtain(engine: Engine, image: str, steps: Steps) -> None:
     """Build or fetch an image. Raises ToolFailed."""
     abandoned = Event()
 

@@ -12,7 +12,7 @@ import pytest
 from acp_agent.config import Settings
 from acp_agent.errors import ToolFailed
 from acp_agent.sandbox.base import Policy, Sandbox
-from acp_agent.sandbox.choose import Chooser
+from acp_agent.sandbox.choose import FOR_PYTHON_AT_ONCE, Chooser
 from acp_agent.sandbox.commands import CommandSandbox
 from acp_agent.sandbox.policy import policy_for
 from acp_agent.sandbox.report import SandboxFinding, sandbox_findings
@@ -49,6 +49,15 @@ async def test_docker_comes_first_for_python_and_is_tried_once() -> None:
     assert await chooser.for_python() is docker
     assert await chooser.for_python() is docker
     assert docker.asked == ["trouble"]
+
+
+async def test_where_nobody_waits_docker_is_the_last() -> None:
+    docker = ScriptedSandboxes()
+    chooser = Chooser("auto", lambda: docker, FOR_PYTHON_AT_ONCE)
+    found = await chooser.for_python()
+    assert found is not None
+    works = [name for name in FOR_PYTHON_AT_ONCE if not await chooser.trouble(name)]
+    assert (found.name, works[-1]) == (works[0], "docker")
 
 
 async def test_commands_never_run_in_docker() -> None:
