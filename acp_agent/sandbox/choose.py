@@ -60,6 +60,10 @@ class Chooser:
         self._troubles: dict[str, str] = {}
         self._trying = anyio.Lock()
 
+    @property
+    def is_off(self) -> bool:
+        return self._setting == "off"
+
     async def for_python(self) -> Sandboxes | None:
         """Return what `python` runs in; None if nothing works and nothing was asked for.
 
@@ -89,7 +93,7 @@ class Chooser:
             return f"a package is missing: {error}"
 
     async def _first(self, names: tuple[str, ...]) -> str:
-        if self._setting == "off":
+        if self.is_off:
             return ""
         if self._setting in names:
             trouble = await self.trouble(self._setting)

@@ -18,6 +18,8 @@ class PythonSandbox:
 
     async def trouble(self) -> str:
         """Say why there is none, "" if there is one."""
+        if self._chooser.is_off:
+            return "it is off by the settings"
         try:
             if await self._chooser.for_python() is not None:
                 return ""

@@ -234,6 +234,9 @@ async def test_python_without_a_sandbox_says_so_and_runs_when_allowed(
     [question] = agent.editor.questions
     assert question["title"].startswith("without a sandbox: primes = ")
     [call] = turn.calls
+    assert call["content"][0]["content"]["text"] == (
+        "This code runs without a sandbox, with all your rights: it is off by the settings."
+    )
     assert call["rawOutput"]["output"] == "541\n"
 
 
