@@ -164,6 +164,7 @@ def computes_and_mends(ran: subprocess.CompletedProcess[str]) -> bool:
         ran.returncode == 0
         and "are not gpt-oss" in " ".join(lines[:2])
         and needed <= set(lines)
+        and lines.count("  │ primes[99]") == 1
         and any(line.startswith("→ delegate: It needs a tool and it asks for") for line in lines)
         and ran.stdout.endswith("stop reason: end_turn; the test passes now.\n")
     )

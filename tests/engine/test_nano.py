@@ -26,7 +26,7 @@ from acp_agent.harmony.codec import Codec
 from acp_agent.harmony.parser import Parser
 from acp_agent.harmony.vocab import Vocabulary, load_vocabulary
 from acp_agent.tools.python import python_spec
-from scripts.nano_dialogues import COMPUTE, COUNT, DIALOGUES, FIX, LIST, WRITE, Dialogue
+from scripts.nano_dialogues import COMPUTE, COUNT, DIALOGUES, FIX, LIST, UNKNOWN, WRITE, Dialogue
 
 Script = list[tuple[str, str]]
 
@@ -151,6 +151,21 @@ def test_nano_plays_the_dialogue(player: Player, text: str) -> None:
 @pytest.mark.parametrize("text", ENDING)
 def test_nano_does_the_same_where_python_is_not_declared(player: Player, text: str) -> None:
     assert player.play([], text, RESULTS, tools=FUNCTIONS) == script_of(ENDING[text])
+
+
+@pytest.mark.parametrize(
+    ("text", "dialogue"),
+    [
+        ("Could you list the files, please?", LIST),
+        (
+            "[workspace /tmp/project on Linux]\n\nPlease run Python to compute the 100th prime",
+            COMPUTE,
+        ),
+        ("who are you?", UNKNOWN),
+    ],
+)
+def test_nano_looks_past_other_words(player: Player, text: str, dialogue: Dialogue) -> None:
+    assert player.play([], text, RESULTS) == script_of(dialogue)
 
 
 def test_nano_carries_on_after_long_results_and_failures(player: Player) -> None:
