@@ -200,7 +200,7 @@ UNKNOWN = Dialogue(
         'I am nano: I know only a few dialogues by heart. Try "fix the failing test",'
         ' "list the files", "write hello world" or "hello".'
     ),
-    weight=3.0,
+    weight=2.0,
 )
 
 DIALOGUES = (

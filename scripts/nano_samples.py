@@ -221,11 +221,8 @@ class Sampler:
             pick = self._random.random()
             if pick < 0.5:
                 out.append(OTHER)
-            elif pick < 0.65:
+            elif pick < 0.8:
                 out.append(self._random.choice(self._plain))
-            elif pick < 0.85:
-                # One word of a phrase is no phrase: "could you" is no "thank you".
-                out.append(self._random.choice(self._random.choice(self._phrases)))
             else:
                 source = self._random.choice(self._scenery)
                 start = self._random.randrange(len(source))

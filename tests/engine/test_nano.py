@@ -26,7 +26,7 @@ from acp_agent.harmony.codec import Codec
 from acp_agent.harmony.parser import Parser
 from acp_agent.harmony.vocab import Vocabulary, load_vocabulary
 from acp_agent.tools.python import python_spec
-from scripts.nano_dialogues import COMPUTE, COUNT, DIALOGUES, FIX, LIST, UNKNOWN, WRITE, Dialogue
+from scripts.nano_dialogues import COMPUTE, COUNT, DIALOGUES, FIX, LIST, WRITE, Dialogue
 
 Script = list[tuple[str, str]]
 
@@ -161,7 +161,6 @@ def test_nano_does_the_same_where_python_is_not_declared(player: Player, text: s
             "[workspace /tmp/project on Linux]\n\nPlease run Python to compute the 100th prime",
             COMPUTE,
         ),
-        ("who are you?", UNKNOWN),
     ],
 )
 def test_nano_looks_past_other_words(player: Player, text: str, dialogue: Dialogue) -> None:
