@@ -22,6 +22,8 @@ class PythonSandbox:
 
     async def trouble(self) -> str:
         """Say why there is none, "" if there is one. Raises NotReady while an image is missing."""
+        if self._chooser.is_off:
+            return "it is off by the settings"
         if image := await self._chooser.missing_image():
             what = f"Getting the Docker image {image} for python's sandbox, once; it takes minutes."
             raise NotReady(what, partial(self._chooser.trouble, "docker"))

@@ -59,9 +59,7 @@ async def run_live(
     return Ended(telling.text, code, killed, timed_out)
 
 
-async def _follow(
-    process: Process, telling: Telling, timeout: float, guard: Guard | None
-) -> bool:
+async def _follow(process: Process, telling: Telling, timeout: float, guard: Guard | None) -> bool:
     """Read until the command has ended and its output has come; return whether time was up."""
     with anyio.move_on_after(timeout) as limit:
         async with anyio.create_task_group() as tasks:

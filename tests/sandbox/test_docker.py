@@ -314,6 +314,15 @@ async def test_a_socket_that_hangs_is_given_up(tmp_path: Path) -> None:
     assert "no Docker engine answers" in told
 
 
+async def test_an_image_that_may_not_be_fetched_is_trouble_at_once(
+    docker_engine: DockerEngine,
+) -> None:
+    sandboxes = DockerSandboxes("no-such-image:at-all", docker_engine.environ, obtain=False)
+    with anyio.fail_after(10):
+        told = await sandboxes.trouble()
+    assert told == "the image 'no-such-image:at-all' is not there, and the demo waits for none"
+
+
 @pytest.mark.parametrize(
     ("image", "words"),
     [
