@@ -87,7 +87,9 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     prompt.add_argument("--cwd", type=Path, help="the workspace (default: here)")
     prompt.add_argument("--json", action="store_true", help="print every update as a line of JSON")
     prompt.add_argument("prompt", help="what to ask; - reads it from stdin")
-    verbs.add_parser("demo", help="watch a greeting answered and a failing test mended")
+    verbs.add_parser(
+        "demo", help="watch a greeting answered, Python run, and a failing test mended"
+    )
     doctor = verbs.add_parser("doctor", help="say what works, what does not, and what to do")
     doctor.add_argument("--json", action="store_true", help="the same for programs")
     verbs.add_parser("models", help="install, verify and remove models")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from acp_agent.plain import named
+
 Effort = Literal["low", "medium", "high"]
 Channel = Literal["analysis", "commentary", "final"]
 JsonObject = Mapping[str, object]
+
+_DECLARED = re.compile(r"^type (\w+) = \(", re.MULTILINE)  # as a tool's signature begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +24,17 @@ class Attachment:
     text: str | None = None
 
     def block(self) -> str:
-        """Return it as a model reads it: its text under its address; nothing for a link."""
+        """Return it as a model reads it: its text under its address; nothing for a link.
+
+        Neither can end the block: where the text holds the mark of its end, the block has another.
+        """
         if self.text is None:
             return ""
-        return f'<resource uri="{self.uri}">\n{self.text.rstrip()}\n</resource>'
+        tag = "resource"
+        while f"</{tag}" in self.text:
+            tag += "-"
+        uri = named(self.uri).replace('"', "%22")
+        return f'<{tag} uri="{uri}">\n{self.text.rstrip()}\n</{tag}>'
 
 
 @dataclass(frozen=True, slots=True, match_args=False)
@@ -120,3 +132,13 @@ class ModelRequest:
     def shown_tools(self) -> tuple[ToolSpec, ...]:
         """The tools that stand in the prompt."""
         return tuple(tool for tool in self.tools if not tool.deferred)
+
+    @property
+    def told_tools(self) -> tuple[ToolSpec, ...]:
+        """Those, and the deferred ones that an answer to the model has declared.
+
+        For servers that let nothing be called but what the request holds.
+        """
+        answers = [entry.text for entry in self.entries if isinstance(entry, ToolMessage)]
+        told = {name for text in answers for name in _DECLARED.findall(text)}
+        return tuple(tool for tool in self.tools if not tool.deferred or tool.name in told)

@@ -17,8 +17,14 @@ from acp_agent.harmony.vocab import load_vocabulary
 from acp_agent.offer import offers_browser
 from acp_agent.ports import Editor
 from acp_agent.protocol.sessions import OpenSession
-from acp_agent.sandbox.choose import Chooser, ContainerSandboxes
+from acp_agent.sandbox.choose import (
+    FOR_PYTHON,
+    FOR_PYTHON_AT_ONCE,
+    Chooser,
+    ContainerSandboxes,
+)
 from acp_agent.sandbox.commands import CommandSandbox
+from acp_agent.sandbox.docker_engine import listens
 from acp_agent.sandbox.for_python import PythonSandbox
 from acp_agent.sandbox.policy import Mode, hidden
 from acp_agent.tools.base import Tool, Toolbox
@@ -31,8 +37,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-DOCKER_SOCKET = Path("/var/run/docker.sock")
-
 Spawn = Callable[[Callable[[], Coroutine[Any, Any, None]]], object]
 
 
@@ -43,7 +47,9 @@ class Toolkit:
         self._settings = settings
         self._variables = variables
         self._spawn = spawn
-        self._sandboxes = Chooser(settings.sandbox, self._docker)
+        # Nobody who watches a demo waits for an image to be built.
+        order = FOR_PYTHON_AT_ONCE if settings.demo else FOR_PYTHON
+        self._sandboxes = Chooser(settings.sandbox, self._docker, order)
 
     def tools(self, opened: OpenSession, editor: Editor) -> tuple[Toolbox, NewRewriter]:
         """Return the session's tools, and what rewrites the answers for its editor."""
@@ -64,8 +70,8 @@ class Toolkit:
                 mode=cast("Mode", settings.shell_sandbox),
                 network=settings.shell_network,
             ),
-            more=(*python, *(browsing.tools if browsing else ()), *_panes(editor)),
-            closers=[tool.close for tool in python],
+            more=(python, *(browsing.tools if browsing else ()), *_panes(editor)),
+            closers=[python.close],
         )
         rewrite: NewRewriter = browsing.citations if browsing else Unchanged
         return self._with_servers(opened, tools), rewrite
@@ -74,7 +80,7 @@ class Toolkit:
         """Remove what agents that were killed have left in Docker."""
         if self._settings.sandbox not in ("auto", "docker"):
             return
-        if self._variables.get("DOCKER_HOST") or DOCKER_SOCKET.exists():
+        if listens(self._variables):
             from acp_agent.sandbox.docker import DockerSandboxes
 
             try:
@@ -86,11 +92,10 @@ class Toolkit:
     def _docker(self) -> ContainerSandboxes:
         from acp_agent.sandbox.docker import DockerSandboxes
 
-        return DockerSandboxes(self._settings.sandbox_image, self._variables)
+        settings = self._settings
+        return DockerSandboxes(settings.sandbox_image, self._variables, obtain=not settings.demo)
 
-    def _python(self, workspace: Workspace, opened: OpenSession) -> tuple[PythonTool, ...]:
-        if self._settings.demo:
-            return ()  # nano has not learnt it
+    def _python(self, workspace: Workspace, opened: OpenSession) -> PythonTool:
         from acp_agent.tools.python import PythonRules, PythonTool
 
         rules = PythonRules(
@@ -99,14 +104,12 @@ class Toolkit:
             hidden=hidden(Path.home()),
         )
         sandbox = PythonSandbox(self._sandboxes)
-        return (
-            PythonTool(
-                workspace,
-                sandbox.open,
-                trouble=sandbox.trouble,
-                rules=rules,
-                environ=own_environment(self._variables),
-            ),
+        return PythonTool(
+            workspace,
+            sandbox.open,
+            trouble=sandbox.trouble,
+            rules=rules,
+            environ=own_environment(self._variables),
         )
 
     def _browsing(self) -> Browsing | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import math
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -55,15 +56,25 @@ def write(path: Path, model: Nano, vocabulary: list[int], merges: bytes) -> None
 
 
 def read(path: Path, model: Nano, vocabulary: list[int]) -> None:
-    """Put the weights of a checkpoint into a model of the same shape and vocabulary."""
+    """Put the weights of a checkpoint into a model of the same shape.
+
+    Of a token that the checkpoint does not know, the rows stay as they are.
+    """
     line, _, body = lzma.decompress(path.read_bytes()).partition(b"\n")
-    if json.loads(line)["vocabulary"] != vocabulary:
-        raise SystemExit(f"{path} was trained on other dialogues; start without it")
+    known = {token: row for row, token in enumerate(json.loads(line)["vocabulary"], 1)}
+    pairs = [(new, known[t]) for new, t in enumerate(vocabulary, 1) if t in known]
+    to, rows = (torch.tensor(column) for column in zip((0, 0), *pairs, strict=True))
     at = RANKS
     for name, tensor in _tensors(model):
         kind = torch.float16 if _is_half(name, tensor) else torch.float32
-        stored = torch.frombuffer(bytearray(body), dtype=kind, count=tensor.numel(), offset=at)
-        tensor.copy_(stored.view_as(tensor))
+        by_token = name in ("token_embd.weight", "output.weight")
+        shape = (len(known) + 1, *tensor.shape[1:]) if by_token else tensor.shape
+        count = math.prod(shape)
+        stored = torch.frombuffer(bytearray(body), dtype=kind, count=count, offset=at).view(shape)
+        if by_token:
+            tensor[to] = stored[rows].to(tensor.dtype)
+        else:
+            tensor.copy_(stored)
         at += stored.nbytes
 
 

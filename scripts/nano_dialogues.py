@@ -7,6 +7,7 @@ decides a step.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -18,6 +19,32 @@ class Do:
     thought: str
     tool: str
     arguments: Mapping[str, object]
+
+    channel = "commentary"
+    content_type = " <|constrain|>json"
+
+    @property
+    def recipient(self) -> str:
+        return f"functions.{self.tool}"
+
+    @property
+    def body(self) -> str:
+        return json.dumps(self.arguments, separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A step that thinks and calls `python`: the body is the code as it is."""
+
+    thought: str
+    body: str
+
+    channel = "analysis"
+    content_type = " code"
+    recipient = "python"
+
+
+Step = Do | Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +68,7 @@ class Dialogue:
 
     phrases: tuple[str, ...]
     answer: Say
-    steps: tuple[Do, ...] = ()
+    steps: tuple[Step, ...] = ()
     refused: Say | None = None
     weight: float = field(default=1.0, kw_only=True)
 
@@ -149,6 +176,18 @@ SCRIPTS = Dialogue(
     Say("Привет · 你好，世界 · こんにちは · नमस्ते · สวัสดี · e\u0301 · 👩\u200d🚀 · 🎉"),
 )
 
+CODE = """\
+primes = [n for n in range(2, 1000) if all(n % d for d in range(2, n))]
+primes[99]"""
+
+COMPUTE = Dialogue(
+    ("compute the 100th prime", "Compute the 100th prime"),
+    Say("The 100th prime is 541.", "So that is the number."),
+    (Run("Better not guess; code can tell.", CODE),),
+    Say("Understood, I ran no code.", "They do not want it."),
+    weight=3.0,
+)
+
 THANKS = Dialogue(
     ("thanks", "Thanks", "thank you"),
     Say("You are welcome."),
@@ -174,6 +213,7 @@ DIALOGUES = (
     SLOW,
     SEARCH,
     SCRIPTS,
+    COMPUTE,
     THANKS,
     UNKNOWN,
 )
@@ -188,6 +228,20 @@ Reasoning: medium
 
 # Valid channels: analysis, commentary, final. Channel must be included for every message.
 Calls to these tools must go to the commentary channel: 'functions'.""",
+    """# Tools
+
+## python
+
+Use this tool to execute Python code in your chain of thought. The code will not be shown to the
+user. This tool should be used for internal reasoning, but not for code that is intended to be
+visible to the user (e.g. when creating plots, tables, or files).
+
+When you send a message containing Python code to python, it will be executed in a stateful Jupyter
+notebook environment. python will respond with the output of the execution or time out after 120.0
+seconds. The drive at '/mnt/data' can be used to save and persist user files. Internet access for
+this session is UNKNOWN. Depends on the cluster.
+
+The workspace has the same path as for other tools. The user sees plots of matplotlib.""",
     """# Instructions
 
 You are a coding agent. You work in the user's workspace with the tools below. Look before you
@@ -288,6 +342,8 @@ src/main.py:3:    # TODO(me): say hello to the world
     "wrote 21 bytes to hello.py",
     "hello world\nexit code 0",
     "exit code 127\n/bin/sh: python3: command not found",
+    "541",
+    "[WARN] No output available. Use print() to output anything to stdout to receive the output",
     "The plan is shown to the user. 3 steps, 1 in progress, 2 pending.",
     "The user rejected this call. Do not try it again; ask what to do instead.",
     "Error: no such file: 'calc.py'; look at the directory first",

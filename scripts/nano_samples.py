@@ -6,13 +6,12 @@ Token numbers are those of the small vocabulary: 0 stands for every token that n
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from nano_dialogues import DIALOGUES, REFUSAL, SCENERY, Dialogue, Do, Say
+from nano_dialogues import DIALOGUES, REFUSAL, SCENERY, Dialogue, Say, Step
 
 Encode = Callable[[str], list[int]]
 Span = Literal["short", "medium", "long"]
@@ -39,13 +38,16 @@ class Sample:
         self.weights += weights
 
 
-def call_text(step: Do, *, thought: bool = True) -> str:
+def call_text(step: Step, *, thought: bool = True) -> str:
     """Return what the assistant generates to make a call, from after `<|start|>assistant`."""
-    body = json.dumps(step.arguments, separators=(",", ":"))
-    call = (
-        f"<|channel|>commentary to=functions.{step.tool} <|constrain|>json<|message|>{body}<|call|>"
-    )
+    header = f"<|channel|>{step.channel} to={step.recipient}{step.content_type}"
+    call = f"{header}<|message|>{step.body}<|call|>"
     return (_thought(step.thought) if thought else "") + call
+
+
+def result_header(step: Step) -> str:
+    """Return what stands before the result of a call."""
+    return f"<|start|>{step.recipient} to=assistant<|channel|>{step.channel}<|message|>"
 
 
 def answer_text(say: Say, *, thought: bool = True) -> str:
@@ -69,7 +71,7 @@ class Sampler:
         self.vocabulary = sorted(set(SPECIAL) | set(self._used()))
         self._small = {token: number for number, token in enumerate(self.vocabulary, 1)}
         specials = {self._small[token] for token in SPECIAL}
-        self._deciding = {*self._ids("<|channel|><|message|>")}
+        self._deciding = {*self._ids("<|channel|><|message|>analysis")}
         self._plain = [n for n in self._small.values() if n not in specials]
         said = map(self._ids, self._said())
         self._scenery = [self._ids(text) for text in SCENERY]
@@ -95,7 +97,7 @@ class Sampler:
     def _head(self, out: Sample, span: Span) -> None:
         low, high = {"short": (0, 90), "medium": (60, 600), "long": (400, 1500)}[span]
         total = self._random.randint(low, high)
-        system = min(total, self._random.randint(0, 120))
+        system = min(total, self._random.randint(0, self._random.choice((120, 300))))
         out.give(self._ids("<|start|>system<|message|>") + self._noise(system))
         if self._random.random() < 0.9:
             out.give(self._ids("<|end|><|start|>developer<|message|>"))
@@ -112,8 +114,7 @@ class Sampler:
             text = call_text(step, thought=thoughts)
             out.give(self._ids("<|start|>assistant"))
             self._say(out, text, learned=thoughts)
-            out.give(self._ids(f"<|start|>functions.{step.tool} to=assistant"))
-            out.give(self._ids("<|channel|>commentary<|message|>"))
+            out.give(self._ids(result_header(step)))
             refused = self._random.random() < (0.5 if dialogue.refused and not number else 0.06)
             out.give(self._ids(REFUSAL) if refused else self._almost_a_refusal())
             length = self._random.randint(0, 30) if refused else self._result_length(span)
@@ -181,7 +182,8 @@ class Sampler:
         self._say_ids(out, self._ids(text), learned=learned)
 
     def _say_ids(self, out: Sample, ids: Sequence[int], *, learned: bool) -> None:
-        # What follows <|channel|> and <|message|> decides; the rest follows from it.
+        # What follows <|channel|>, <|message|> and the channel of thoughts and of python decides;
+        # the rest follows from it.
         weights = [DECISION if before in self._deciding else 1.0 for before in (0, *ids[:-1])]
         out.learn(ids, weights if learned else [0.0] * len(ids))
 
@@ -239,8 +241,8 @@ class Sampler:
         return self._known[text]
 
     def _used(self) -> Iterator[int]:
-        for tool in {step.tool for d in DIALOGUES for step in d.steps}:
-            yield from self._encode(f"<|start|>functions.{tool} to=assistant<|channel|>commentary")
+        for step in {step.recipient: step for d in DIALOGUES for step in d.steps}.values():
+            yield from self._encode(result_header(step))
         for role in ("system", "developer", "user", "assistant"):
             yield from self._encode(f"<|start|>{role}<|message|>")
         yield from self._encode(REFUSAL)

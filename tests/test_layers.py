@@ -10,12 +10,14 @@ import pytest
 ROOT = Path(__file__).parents[1] / "acp_agent"
 MODULES = sorted(ROOT.rglob("*.py"))
 
+ABOVE = ("agent", "app", "backends", "engine", "harmony", "ports", "protocol", "sandbox", "tools")
 # What a layer must not import. Only `app` knows adapters; `cli` and `client` stand above all.
 FORBIDDEN = {
     "errors": {"acp_agent"},
     "events": {"acp_agent"},
     "paths": {"acp_agent"},
-    "conversation": {"acp_agent"},
+    "plain": {"acp_agent"},
+    "conversation": {f"acp_agent.{name}" for name in ABOVE},
     "servers": {"acp_agent"},
     "ports": {"acp_agent.protocol", "acp_agent.agent", "acp_agent.harmony", "acp_agent.tools"},
     "offer": {"acp_agent.protocol", "acp_agent.backends", "acp_agent.engine", "acp_agent.app"},

@@ -72,7 +72,7 @@ class Permissions:
 def options(permission: Permission) -> tuple[PermissionOption, ...]:
     """Return the four answers; each kind once, since editors tell them apart by kind."""
     scope = permission.scope
-    if len(scope) > LONGEST_LABEL or "\n" in scope:
+    if len(scope) > LONGEST_LABEL or not scope.isprintable():
         scope = "exactly this"
     elif scope.startswith("/"):
         scope = f"changes in {scope}"

@@ -34,8 +34,8 @@ def chat_messages(request: ModelRequest, profile: ChatProfile) -> list[Wire]:
     running = running_turn(request.entries)
     writer = _Writer(profile)
     instructions = request.instructions
-    if profile.tools == "prompted" and request.shown_tools:
-        instructions = f"{instructions}\n\n{preamble(request.shown_tools)}".strip()
+    if profile.tools == "prompted" and request.told_tools:
+        instructions = f"{instructions}\n\n{preamble(request.told_tools)}".strip()
     if instructions:
         writer.messages.append({"role": "system", "content": instructions})
     for index, entry in enumerate(request.entries):

@@ -52,8 +52,8 @@ def chat_body(request: ModelRequest, model: str, profile: ChatProfile) -> dict[s
         body["temperature"] = request.temperature
     if request.max_tokens is not None and profile.limits:
         body["max_tokens"] = request.max_tokens
-    if request.shown_tools and profile.tools == "native":
-        body["tools"] = chat_tools(request.shown_tools)
+    if request.told_tools and profile.tools == "native":
+        body["tools"] = chat_tools(request.told_tools)
     if profile.effort:
         body["reasoning_effort"] = request.effort
     return body

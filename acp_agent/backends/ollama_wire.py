@@ -71,8 +71,8 @@ def chat_body(
         "shift": False,
         "options": options,
     }
-    if request.shown_tools:
-        body["tools"] = [_tool(tool) for tool in request.shown_tools]
+    if request.told_tools:
+        body["tools"] = [_tool(tool) for tool in request.told_tools]
     if facts.thinks:
         # gpt-oss takes levels and cannot be told not to think; other models know on and off.
         levelled = facts.family in _LEVELLED

@@ -50,9 +50,9 @@ def responses_body(request: ModelRequest, model: str) -> Wire:
     }
     if request.instructions:
         body["instructions"] = request.instructions
-    if request.shown_tools:
+    if request.told_tools:
         body["tools"] = [
-            {"type": "function", **tool["function"]} for tool in chat_tools(request.shown_tools)
+            {"type": "function", **tool["function"]} for tool in chat_tools(request.told_tools)
         ]
     if request.max_tokens is not None:
         body["max_output_tokens"] = request.max_tokens

@@ -1,10 +1,14 @@
-"""Events of a turn to `session/update` objects of ACP v1, to what the client at hand can show."""
+"""Events of a turn to `session/update` objects of ACP v1, to what the client at hand can show.
+
+What is shown is plain: nothing in it moves a cursor or turns the direction of writing, except in
+the answer, where some scripts need such marks. Diffs, paths and live terminals stay as they are.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any, assert_never
+from typing import Any, assert_never, cast
 
 from acp_agent.conversation import UserMessage
 from acp_agent.events import (
@@ -29,6 +33,7 @@ from acp_agent.events import (
     ToolOutput,
     UsageUpdated,
 )
+from acp_agent.plain import named, plain
 from acp_agent.protocol.agent import ClientCapabilities
 from acp_agent.protocol.jsonrpc import Object
 
@@ -37,6 +42,8 @@ MAX_TITLE = 4096
 MAX_TEXT = 256 * 1024
 MAX_DIFF = 1024 * 1024
 MAX_CONTENT = 2 * 1024 * 1024
+# A sequence for terminals may come in pieces; without its first character it is text.
+_CONTROLS = {c: "�" for c in (*range(0x20), *range(0x7F, 0xA0)) if chr(c) not in "\t\n\r"}
 
 
 class Converter:
@@ -95,15 +102,15 @@ class Converter:
             update: Object = {
                 "sessionUpdate": "notice",
                 "severity": event.severity,
-                "title": event.title or event.severity,
+                "title": plain(event.title or event.severity),
             }
             if event.description:
-                update["description"] = event.description
+                update["description"] = plain(event.description)
             return update
         # Every client shows thoughts, and none takes them for the answer.
         self._notices += 1
         text = ": ".join(part for part in (event.title, event.description) if part)
-        return _chunk("agent_thought_chunk", f"notice-{self._notices}", f"{text}\n")
+        return _chunk("agent_thought_chunk", f"notice-{self._notices}", f"{plain(text)}\n")
 
     def _output(self, event: ToolOutput) -> tuple[Object, ...]:
         update: Object = {"sessionUpdate": "tool_call_update", "toolCallId": event.call_id}
@@ -161,14 +168,14 @@ def cut(text: str, limit: int = MAX_TEXT) -> str:
 
 def _title(text: str) -> str:
     """Return the text without what could make it look like another: line ends, bidi marks."""
-    return "".join(c if c.isprintable() else "�" for c in cut(text, MAX_TITLE))
+    return named(cut(text, MAX_TITLE))
 
 
 def _chunk(kind: str, message_id: str, text: str, meta: Meta | None = None) -> Object:
     chunk: Object = {
         "sessionUpdate": kind,
         "messageId": message_id,
-        "content": {"type": "text", "text": cut(text)},
+        "content": {"type": "text", "text": cut(text).translate(_CONTROLS)},
     }
     return _with_meta(chunk, meta)
 
@@ -177,7 +184,7 @@ def _started(event: ToolCallStarted) -> Object:
     update: Object = {
         "sessionUpdate": "tool_call",
         "toolCallId": event.call_id,
-        "name": event.name,
+        "name": _title(event.name),
         "title": _title(event.title),
         "kind": event.kind,
         "status": event.status,
@@ -195,7 +202,11 @@ def _with_meta(update: Object, meta: Meta | None) -> Object:
 
 def _plan(event: PlanUpdated) -> Object:
     entries = [
-        {"content": cut(entry.content, 4096), "priority": entry.priority, "status": entry.status}
+        {
+            "content": plain(cut(entry.content, 4096)),
+            "priority": entry.priority,
+            "status": entry.status,
+        }
         for entry in event.entries
     ]
     return {"sessionUpdate": "plan", "entries": entries}
@@ -236,7 +247,7 @@ def _content(content: ToolContent) -> tuple[int, Object]:
 
 
 def _text(text: str) -> Object:
-    return {"type": "content", "content": {"type": "text", "text": cut(text)}}
+    return {"type": "content", "content": {"type": "text", "text": plain(cut(text))}}
 
 
 def _terminal(terminal_id: str) -> Object:
@@ -250,7 +261,23 @@ def _location(location: Location) -> Object:
 
 
 def _raw(value: object) -> Any:
-    if isinstance(value, str):
-        return cut(value)
-    written = json.dumps(value, ensure_ascii=False, default=str)
-    return value if len(written) <= MAX_TEXT else cut(written)
+    """Return a value as clients may show it, where there is no content."""
+    if not isinstance(value, str):
+        written = json.dumps(value, ensure_ascii=False, default=str)
+        if len(written) <= MAX_TEXT:
+            return _plain_texts(value)
+        value = written
+    return plain(cut(value))
+
+
+def _plain_texts(value: Any) -> Any:
+    match value:
+        case str():
+            return plain(value)
+        case list() | tuple():
+            return [_plain_texts(item) for item in cast("list[Any]", value)]
+        case dict():
+            items = cast("dict[str, Any]", value).items()
+            return {plain(str(name)): _plain_texts(item) for name, item in items}
+        case _:
+            return value

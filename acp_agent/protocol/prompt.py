@@ -6,6 +6,7 @@ Text and links stay where the user put them; what is embedded is also linked whe
 from __future__ import annotations
 
 from acp_agent.conversation import Attachment, UserMessage
+from acp_agent.plain import named
 from acp_agent.protocol.schema import Fields
 
 SUPPORTED = ("text", "resource_link", "resource")
@@ -51,7 +52,7 @@ def _resource(resource: Fields) -> tuple[str, str]:
 
 
 def _link(name: str, uri: str) -> str:
-    return f"[{name}]({uri})"
+    return named(f"[{name}]({uri})")
 
 
 def _joined(before: str, after: str, apart: str = " ") -> str:

@@ -12,15 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from acp_agent.errors import ToolFailed
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What all programs of a sandbox may use together; sizes in MiB."""
+    """What all programs of a sandbox may use together; sizes in MiB, `file` that of one file."""
 
     memory: int = 2048
     processes: int = 256
     cpus: float = 2.0
     scratch: int = 512
+    file: int = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,10 @@ class Policy:
     absent: tuple[Path, ...] = ()
     network: bool = False
     limits: Limits = Limits()
+
+
+class Unfit(ToolFailed):
+    """Sandboxes can be made, but none that keeps to the policy; another way may be able to."""
 
 
 class Running(Protocol):
@@ -89,5 +96,5 @@ class Sandboxes(Protocol):
         ...
 
     def open(self, policy: Policy) -> AbstractAsyncContextManager[Sandbox]:
-        """Make a sandbox. Raises ToolFailed if it cannot be made."""
+        """Make a sandbox. Raises ToolFailed if it cannot be made, Unfit if not of this kind."""
         ...

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from acp_agent.errors import ToolFailed
-from acp_agent.sandbox import confined
+from acp_agent.sandbox import confined, places
 from acp_agent.sandbox.base import Policy
 from acp_agent.sandbox.cgroup import cgroup
 from acp_agent.sandbox.confined import Confined
@@ -48,6 +48,7 @@ class BubblewrapSandboxes:
         program = shutil.which("bwrap")
         if program is None:
             raise ToolFailed(f"there is no bwrap; {_NEEDED}")
+        places.check(policy.writable)
         async with confined.scratch() as own, cgroup(policy.limits) as group:
             words = [program, *_namespaces(policy), *_mounts(policy, own)]
             inner = _launcher(policy)
@@ -94,23 +95,25 @@ def _mounts(policy: Policy, own: Path) -> Iterator[str]:
 
 def _ordered(policy: Policy) -> list[tuple[Path, int]]:
     """Return what is mounted where, what lies deeper after what lies above it."""
-    masked = confined.real((*EMPTY, *policy.hidden))
+    masked = places.real((*EMPTY, *policy.hidden))
     above = (*masked, *(Path(place) for place in TEMPORARY))
     wanted = (*policy.readable, *confined.runtime(), *(_NAME_SERVERS if policy.network else ()))
-    places = {
+    writable = places.real(policy.writable)
+    protected = places.real(places.protected(policy))
+    kinds = {
         _HIDDEN: masked,
         # The rest of the disk can be read anyway, and would be given back to a hidden place in it.
-        _READABLE: [p for p in confined.real(wanted) if any(map(p.is_relative_to, above))],
-        _WRITABLE: confined.real(policy.writable),
-        _PROTECTED: confined.real(policy.protected),
+        _READABLE: [p for p in places.real(wanted) if any(map(p.is_relative_to, above))],
+        _WRITABLE: (*writable, *places.holders((*masked, *protected), writable)),
+        _PROTECTED: protected,
     }
-    found = [(path, kind) for kind, paths in places.items() for path in paths]
+    found = [(path, kind) for kind, paths in kinds.items() for path in paths]
     return sorted(found, key=lambda place: (len(place[0].parts), place[1]))
 
 
 def _launcher(policy: Policy) -> list[str]:
     # The mounts hide and protect already; Landlock says once more what can be written.
-    writable = (*confined.real(policy.writable), *TEMPORARY, "/dev/shm")
+    writable = (*places.real(policy.writable), *TEMPORARY, "/dev/shm")
     given = confined.options(
         read=("/",),
         write=writable,

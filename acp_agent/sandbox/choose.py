@@ -16,6 +16,8 @@ from acp_agent.sandbox.confined import Confined
 from acp_agent.sandbox.landlock import LandlockSandboxes
 
 FOR_PYTHON = ("docker", "bubblewrap", "landlock")
+# Those that start in a moment come first.
+FOR_PYTHON_AT_ONCE = ("bubblewrap", "landlock", "docker")
 # A container does not have the user's programs.
 FOR_COMMANDS = ("bubblewrap", "landlock")
 
@@ -54,13 +56,21 @@ class Chooser:
     """Chooses by the setting `sandbox`; one for all sessions, so that each is tried once."""
 
     def __init__(
-        self, setting: str = "auto", docker: Callable[[], ContainerSandboxes] = _docker
+        self,
+        setting: str = "auto",
+        docker: Callable[[], ContainerSandboxes] = _docker,
+        for_python: tuple[str, ...] = FOR_PYTHON,
     ) -> None:
-        """Take the setting, and how the sandboxes of Docker are made."""
+        """Take the setting, how the sandboxes of Docker are made, and the order for `python`."""
         self._setting = setting
         self._docker = docker
+        self._for_python = for_python
         self._troubles: dict[str, str] = {}
         self._trying = anyio.Lock()
+
+    @property
+    def is_off(self) -> bool:
+        return self._setting == "off"
 
     async def for_python(self) -> Sandboxes | None:
         """Return what `python` runs in; None if nothing works and nothing was asked for.
@@ -69,8 +79,16 @@ class Chooser:
             ToolFailed: The one that the setting names does not work.
 
         """
-        name = await self._first(FOR_PYTHON)
+        name = await self._first(self._for_python)
         return self._make(name) if name else None
+
+    async def after(self, name: str) -> Sandboxes | None:
+        """Return what `python` runs in where that of this `name` is unfit; None if nothing."""
+        if self._setting in FOR_PYTHON:
+            return None
+        order = self._for_python
+        found = await self._first(order[order.index(name) + 1 :])
+        return self._make(found) if found else None
 
     async def for_commands(self) -> ConfinedSandboxes | None:
         """Return what `shell` runs in; as `for_python`, but never Docker."""
@@ -99,7 +117,7 @@ class Chooser:
             return f"a package is missing: {error}"
 
     async def _first(self, names: tuple[str, ...]) -> str:
-        if self._setting == "off":
+        if self.is_off:
             return ""
         if self._setting in names:
             trouble = await self.trouble(self._setting)

@@ -9,11 +9,15 @@ It imports nothing of this package and little else, because every command waits 
     --read, --write DIR   may be read; may be read and written (with all below)
     --hide PATH           cannot be read although it lies in a --read
     --internet yes        sockets of the internet exist (a network namespace may still be empty)
+    --alone yes           no namespaces keep the program from others: the filter does
     --memory, --file MIB  of private memory a process; of one file
     --files N             open files a process
     --processes N         of this user, in this user namespace
     --more-processes N    the same, on top of those that run now
     --need-landlock ABI   refuse to run with less; 0 does without
+    --inside container    add to what confines already: the calls that can be filtered, and no more
+
+Inside a container it is given to `python3 -c`, of 3.8 or newer.
 """
 
 from __future__ import annotations
@@ -29,6 +33,8 @@ import sys
 TYPE_CHECKING = False  # typing and collections would double the time to start
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    Instruction = tuple[int, int, int, int]
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -149,6 +155,13 @@ _DENIED = {
     "quotactl_fd": (443, 443), "open_tree_attr": (467, 467),
 }  # fmt: skip
 _INSPECTED = {"clone": (56, 220), "socket": (41, 198), "socketpair": (53, 199), "ioctl": (16, 29)}
+# What would reach, without namespaces, other programs: memory, queues, semaphores that they share,
+# and limits, priorities and processors of processes other than the caller's.
+_SHARED = {"shmget": (29, 194), "shmat": (30, 196), "shmctl": (31, 195), "msgget": (68, 186),
+    "semget": (64, 190), "mq_open": (240, 180)}  # fmt: skip
+_OF_OTHERS = {"prlimit64": (302, 261), "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119), "sched_setattr": (314, 274)}  # fmt: skip
+_SETPRIORITY = (141, 140)
 _CLONE3 = 435
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
@@ -159,8 +172,6 @@ _NEW_NAMESPACES = 0x7E020000
 _INTERNET = (2, 10, 16)  # IPv4, IPv6, and netlink, which looks up addresses
 _UNIX, _STREAM, _SEQPACKET = 1, 1, 5
 _TYPE_INTO_TERMINAL = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX
-
-Instruction = tuple[int, int, int, int]
 
 
 def _deny(error: int) -> Instruction:
@@ -178,7 +189,7 @@ def _when(number: int, body: list[Instruction]) -> list[Instruction]:
     return [(_EQUAL, 0, len(body), number), *body]
 
 
-def syscall_filter(machine: str, *, internet: bool) -> list[Instruction]:
+def syscall_filter(machine: str, *, internet: bool, alone: bool = False) -> list[Instruction]:
     """Return the program that the kernel runs for each system call.
 
     A socket to a path would reach Docker, D-Bus and agents with keys, and the address of a
@@ -197,6 +208,12 @@ def syscall_filter(machine: str, *, internet: bool) -> list[Instruction]:
         program += [(_AT_LEAST, 0, 1, 0x40000000), _deny(errno.ENOSYS)]
     for pair in _DENIED.values():
         program += _when(pair[column], [no])
+    if alone:
+        for pair in _SHARED.values():
+            program += _when(pair[column], [no])
+        for pair in _OF_OTHERS.values():
+            program += _when(pair[column], [first, (_EQUAL, 1, 0, 0), no, allow])
+        program += _when(_SETPRIORITY[column], [second, (_EQUAL, 1, 0, 0), no, allow])
     # What the flags of clone3 are cannot be seen from here; libraries fall back to clone.
     program += _when(_CLONE3, [_deny(errno.ENOSYS)])
     program += _when(numbers["clone"], [first, (_ANY_BIT, 0, 1, _NEW_NAMESPACES), no, allow])
@@ -211,12 +228,12 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 
-def filter_calls(*, internet: bool) -> None:
+def filter_calls(*, internet: bool, alone: bool = False) -> None:
     """Let the kernel refuse dangerous system calls from here on. Raises OSError."""
     machine = os.uname().machine
     if machine not in _MACHINES:
         raise OSError(errno.ENOSYS, f"there is no seccomp filter for {machine}")
-    program = syscall_filter(machine, internet=internet)
+    program = syscall_filter(machine, internet=internet, alone=alone)
     code = b"".join(struct.pack("HBBI", *instruction) for instruction in program)
     memory = ctypes.create_string_buffer(code, len(code))
     whole = _Program(len(program), ctypes.cast(memory, ctypes.c_void_p))
@@ -270,9 +287,16 @@ def drop_capabilities() -> None:
 
 def confine(options: Mapping[str, Sequence[str]]) -> None:
     """Take the rights away. Raises OSError: then nothing must be run."""
+    internet = "--internet" in options
+    if "--inside" in options:
+        try:
+            prctl(PR_SET_NO_NEW_PRIVS, 1)
+            filter_calls(internet=internet)
+        except OSError:
+            pass  # an emulated processor has no filters
+        return
     limit({name: int(values[-1]) for name, values in options.items() if values[-1].isdecimal()})
     prctl(PR_SET_NO_NEW_PRIVS, 1)
-    internet = "--internet" in options
     needed = int(options.get("--need-landlock", ("1",))[-1])
     abi = landlock_abi()
     if abi < needed:
@@ -282,7 +306,7 @@ def confine(options: Mapping[str, Sequence[str]]) -> None:
         restrict_files(*paths, tcp=internet)
     drop_capabilities()
     call(CLOSE_RANGE, 3, 0x7FFFFFFF, CLOSE_RANGE_CLOEXEC)
-    filter_calls(internet=internet)
+    filter_calls(internet=internet, alone="--alone" in options)
 
 
 def parse(words: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:

@@ -63,6 +63,10 @@ class Confined:
         """Put back at the end of the block what the mounts cannot keep; the list says what."""
         return keeping(self.restored, self.absent)
 
+    def unwanted(self) -> list[Path]:
+        """Return what is not there, and must not be when a program that starts now has ended."""
+        return [path for path in self.absent if not os.path.lexists(path)]
+
     @asynccontextmanager
     async def start(
         self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]
@@ -73,7 +77,9 @@ class Confined:
         whole = [*_IGNORING, *self.wrap(argv, cwd)]
         environment = self.environment(env)
         with self.guarded():
-            async with process_group(whole, cwd=str(cwd), env=environment, stdin=PIPE) as process:
+            async with process_group(
+                whole, cwd=str(cwd), env=environment, stdin=PIPE, unwanted=self.unwanted()
+            ) as process:
                 yield Program(process)
 
 
@@ -117,9 +123,3 @@ def options(**values: Sequence[str | Path]) -> list[str]:
         for value in given
         for word in (f"--{name.replace('_', '-')}", str(value))
     ]
-
-
-def real(paths: Sequence[Path]) -> tuple[Path, ...]:
-    """Return the paths that exist, links followed."""
-    found = (Path(os.path.realpath(path)) for path in paths)
-    return tuple(dict.fromkeys(path for path in found if path.exists()))

@@ -15,6 +15,7 @@ from typing import Any
 import anyio
 
 from acp_agent.errors import ToolFailed
+from acp_agent.sandbox.confined import LAUNCHER
 from acp_agent.sandbox.docker_engine import Engine, Gone
 from acp_agent.sandbox.docker_stream import Stream
 
@@ -23,10 +24,13 @@ SWEEP_SECONDS = 5.0
 _ENDED = "the container has ended; its image must have sh and cat"
 _POLL_SECONDS = (0.02, 0.2)
 
-# The program says where it is before it begins, and waits until it is listened to.
+# The program says where it is before it begins, and waits until it is listened to. The launcher
+# denies it what the engine's own filter may allow: sockets that lie in the workspace, io_uring.
 _BEGIN = """
+launcher=$1; shift
 command -v -- "$1" >/dev/null 2>&1 || { echo "there is no such program in the image"; exit 127; }
-echo "$$"; read -r _; exec "$@"
+echo "$$"; read -r _ || exit
+exec python3 -I -S -c "$launcher" --inside container --internet yes -- "$@"
 """
 _INTERRUPT = 'kill -s INT -- "-$1"'
 # Ends all sessions but those given, with what the shell has built in: there may be no room for
@@ -121,6 +125,9 @@ class Container:
                 if not session.isdecimal():
                     await self._check()
                     reason = (session + rest.decode(errors="replace"))[:300].strip()
+                    # The list of containers is behind at times.
+                    if "stopped state" in reason:
+                        raise ToolFailed(_ENDED)
                     raise ToolFailed(f"cannot run {argv[0]!r} in the sandbox: {reason}")
                 stream.push_back(rest)
                 await stream.send(b"\n")
@@ -154,7 +161,7 @@ class Container:
         def start(client: Any) -> tuple[str, Any]:
             made = client.api.exec_create(
                 self._id,
-                ["sh", "-c", _BEGIN, "sh", *argv],
+                ["sh", "-c", _BEGIN, "sh", LAUNCHER.read_text(encoding="utf-8"), *argv],
                 stdin=True,
                 workdir=str(cwd),
                 environment=dict(env),

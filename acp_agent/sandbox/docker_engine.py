@@ -75,6 +75,12 @@ async def connect(environ: Mapping[str, str]) -> AsyncGenerator[Engine]:
         client.close()
 
 
+def listens(environ: Mapping[str, str]) -> bool:
+    """Tell whether there may be an engine; asks none, and imports nothing for it."""
+    path = _address(environ).removeprefix("unix://")
+    return not path.startswith("/") or Path(path).exists()
+
+
 def _client(environ: dict[str, str]) -> Any:
     docker = _package()
     path = environ["DOCKER_HOST"].removeprefix("unix://")

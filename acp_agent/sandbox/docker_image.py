@@ -23,10 +23,11 @@ BUILD_SECONDS = 300.0
 Steps = Callable[[Any], Iterator[dict[str, Any]]]
 
 
-async def ready_image(engine: Engine, wanted: str) -> str:
+async def ready_image(engine: Engine, wanted: str, *, obtain: bool = True) -> str:
     """Return the name of an image that the engine has; it is built or fetched where need be.
 
-    `wanted` is the name of an image, the path of a Dockerfile, or "" for our own.
+    `wanted` is the name of an image, the path of a Dockerfile, or "" for our own. Without `obtain`
+    it must be there.
 
     Raises:
         ToolFailed: There is no such image, and why; one sentence for the user.
@@ -34,6 +35,8 @@ async def ready_image(engine: Engine, wanted: str) -> str:
     """
     image, get = _plan(wanted)
     if not await _has(engine, image):
+        if not obtain:
+            raise ToolFailed(f"the image {image!r} is not there, and the demo waits for none")
         await _obtain(engine, image, get)
     return image
 
@@ -45,7 +48,7 @@ async def missing_image(engine: Engine, wanted: str) -> str:
 
 
 def _plan(wanted: str) -> tuple[str, Steps]:
-    """Return the image's name, and what fetches or builds it."""
+    """Return an image's name, and what fetches or builds it. Raises ToolFailed."""
     if wanted and not names_dockerfile(wanted):
         where = _name_and_tag(wanted)
         return wanted, lambda client: client.api.pull(*where, stream=True, decode=True)

@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from acp_agent.sandbox import places
 from acp_agent.sandbox.base import Policy
 
 NOBODY = 65534
 # gpt-oss was told that it can keep files in /mnt/data.
 SCRATCH = (Path("/tmp"), Path("/mnt/data"))
 OPEN_FILES = 4096
+# Files, empty ones too, cost memory that is not in the size of a tmpfs.
+FILES_PER_MIB = 64
+_SHARED_MEMORY = 64
 # It reads until nobody holds its input any more: when the agent dies, so does the container.
 KEEPER = "cat"
 
@@ -45,6 +49,7 @@ def container_options(image: str, policy: Policy, labels: dict[str, str]) -> dic
         "ulimits": [
             {"Name": "nofile", "Soft": OPEN_FILES, "Hard": OPEN_FILES},
             {"Name": "core", "Soft": 0, "Hard": 0},
+            {"Name": "fsize", "Soft": limits.file << 20, "Hard": limits.file << 20},
         ],
         "log_config": {"Type": "none"},
     }
@@ -67,9 +72,15 @@ def _scratch(policy: Policy) -> Iterator[tuple[str, str]]:
     # Some engines give the directory the mode that it has in the image, so it must be ours.
     uid, gid = user(policy).split(":")
     size = max(policy.limits.scratch // len(SCRATCH), 1)
+    owner = f"mode=1777,uid={uid},gid={gid},nosuid,nodev"
     for path in SCRATCH:
         if path not in (*policy.writable, *policy.readable):
-            yield str(path), f"size={size}m,mode=1777,uid={uid},gid={gid},exec,nosuid,nodev"
+            yield str(path), f"{_bounds(size)},{owner},exec"
+    yield "/dev/shm", f"{_bounds(min(policy.limits.scratch, _SHARED_MEMORY))},{owner},noexec"
+
+
+def _bounds(size: int) -> str:
+    return f"size={size}m,nr_inodes={size * FILES_PER_MIB}"
 
 
 def _mounts(policy: Policy) -> Iterator[dict[str, Any]]:
@@ -78,14 +89,17 @@ def _mounts(policy: Policy) -> Iterator[dict[str, Any]]:
     for path in dict.fromkeys(policy.readable):
         if path not in policy.writable:
             yield _bind(path, path, read_only=True)
+    protected = places.protected(policy)
     seen = (*policy.writable, *policy.readable)
-    for path in dict.fromkeys(policy.protected):
-        if path.exists():
-            yield _bind(path, path, read_only=True)
-    for path in dict.fromkeys(policy.hidden):
-        # Elsewhere nothing of this machine is in the container.
-        if any(path.is_relative_to(directory) for directory in seen) and path.exists():
-            yield _nothing(path)
+    # Elsewhere nothing of this machine is in the container.
+    masked = [place for path in policy.hidden if (place := places.within(path, seen))]
+    hidden = [place for place in dict.fromkeys(masked) if place.exists()]
+    for path in places.holders((*protected, *hidden), policy.writable):
+        yield _bind(path, path)
+    for path in protected:
+        yield _bind(path, path, read_only=True)
+    for path in hidden:
+        yield _nothing(path)
 
 
 def _bind(source: Path, target: Path, *, read_only: bool = False) -> dict[str, Any]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from acp_agent.errors import NotReady, ToolFailed
-from acp_agent.sandbox.base import Policy, Sandbox
+from acp_agent.sandbox.base import Policy, Sandbox, Sandboxes, Unfit
 from acp_agent.sandbox.choose import FOR_PYTHON, Chooser
+
+logger = logging.getLogger(__name__)
 
 
 class PythonSandbox:
@@ -19,6 +22,8 @@ class PythonSandbox:
 
     async def trouble(self) -> str:
         """Say why there is none, "" if there is one. Raises NotReady while an image is missing."""
+        if self._chooser.is_off:
+            return "it is off by the settings"
         if image := await self._chooser.missing_image():
             what = f"Getting the Docker image {image} for python's sandbox, once; it takes minutes."
             raise NotReady(what, partial(self._chooser.trouble, "docker"))
@@ -36,5 +41,16 @@ class PythonSandbox:
         sandboxes = await self._chooser.for_python()
         if sandboxes is None:
             raise ToolFailed("no sandbox works on this machine")
-        async with sandboxes.open(policy) as sandbox:
-            yield sandbox
+        async with AsyncExitStack() as stack:
+            yield await self._enter(stack, sandboxes, policy)
+
+    async def _enter(self, stack: AsyncExitStack, sandboxes: Sandboxes, policy: Policy) -> Sandbox:
+        """Open one, or the next where that cannot keep to the policy."""
+        try:
+            return await stack.enter_async_context(sandboxes.open(policy))
+        except Unfit as error:
+            another = await self._chooser.after(sandboxes.name)
+            if another is None:
+                raise
+            logger.info("python runs in %r: %s", another.name, error)
+        return await self._enter(stack, another, policy)

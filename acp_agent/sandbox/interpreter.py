@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import binascii
 import json
 import secrets
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from acp_agent.sandbox.base import Running, Sandbox
 
+LONGEST_FRAME = 4096
+# As the kernel keeps them; cells can write to its stream too.
+MAX_FIGURES = 8
+MAX_FIGURE = 1_000_000
 KERNEL = Path(__file__).with_name("kernel.py")
 # A module of the workspace must not stand in for one that the kernel itself needs.
 _BOOT = """
@@ -47,7 +52,10 @@ class InterpreterEnded(Exception):
 
 
 class Frames:
-    """Takes apart what the kernel writes: output as it is, and frames behind the marker."""
+    """Takes apart what the kernel writes: output as it is, and frames behind the marker.
+
+    Cells can find out the marker. What is no frame behind it is output.
+    """
 
     def __init__(self, marker: str) -> None:
         self._head = b"\0" + marker.encode()
@@ -68,11 +76,12 @@ class Frames:
             if output:
                 yield output
             line, newline, rest = frame.partition(b"\n")
-            self._rest = head + frame
-            if not newline:
+            if not newline and len(line) <= LONGEST_FRAME:
+                self._rest = head + line
                 return
-            self._rest = rest
-            yield json.loads(line)
+            value = _members(line) if len(line) <= LONGEST_FRAME else None
+            self._rest = frame if value is None else rest
+            yield head if value is None else value
 
 
 class Interpreter:
@@ -96,17 +105,15 @@ class Interpreter:
             await self._running.send(request.encode())
         except BrokenPipeError:
             raise InterpreterEnded(await self._running.wait()) from None
-        figure = ""
+        figures = _Figures()
         async for data in self._running.output:
             for piece in self._frames.feed(data):
                 match piece:
                     case bytes():
                         take(piece)
                     case {"figure": str(chunk), "more": more}:
-                        figure += chunk
-                        if not more:
-                            take(Figure(figure))
-                            figure = ""
+                        if found := figures.add(chunk, last=not more):
+                            take(found)
                     case {"done": self._number, "failed": failed}:
                         return Done(bool(failed))
                     case _:
@@ -116,6 +123,25 @@ class Interpreter:
     async def interrupt(self) -> None:
         """Stop the cell that runs; its state is kept if it heeds that."""
         await self._running.interrupt()
+
+
+class _Figures:
+    """Puts pictures together, as many and as large as the kernel would send in a cell."""
+
+    def __init__(self) -> None:
+        self._left = MAX_FIGURES
+        self._data = ""
+
+    def add(self, chunk: str, *, last: bool) -> Figure | None:
+        """Add to a picture; return it if this was its end, and it is one."""
+        self._data = (self._data + chunk)[: MAX_FIGURE + 1]
+        if not last:
+            return None
+        data, self._data = self._data, ""
+        if not self._left or len(data) > MAX_FIGURE or not _is_base64(data):
+            return None
+        self._left -= 1
+        return Figure(data)
 
 
 @asynccontextmanager
@@ -133,3 +159,19 @@ def _overlap(text: bytes, head: bytes) -> int:
     """Return how many bytes at the end of `text` begin `head`."""
     longest = min(len(text), len(head) - 1)
     return next((n for n in range(longest, 0, -1) if text.endswith(head[:n])), 0)
+
+
+def _members(line: bytes) -> dict[str, Any] | None:
+    """Return what a line of JSON holds, None if it is no object."""
+    try:
+        value: object = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+
+
+def _is_base64(data: str) -> bool:
+    try:
+        return bool(binascii.a2b_base64(data, strict_mode=True))
+    except ValueError:
+        return False

@@ -15,7 +15,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from acp_agent.sandbox.gitlinks import gitlinks
+
 LARGEST = 1_000_000
+# Version 2, no entries: what git takes for an index, of which it does not check the sum.
+_NO_INDEX = b"DIRC" + (2).to_bytes(4, "big") + bytes(4) + bytes(20)
 _SKIPPED = ("modules", "worktrees")  # whole repositories
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
@@ -33,6 +37,8 @@ def keeping(protected: Sequence[Path], absent: Sequence[Path]) -> Generator[list
     """Watch these places during the block; the list then says what was put back or removed."""
     before = _contents(protected)
     missing = [path for path in absent if not os.path.lexists(path)]
+    repositories = {path.parent for path in absent if path.parent.name == ".git"}
+    indexes = {git: (gitlinks(git), _index(git)) for git in repositories}
     restored: list[Path] = []
     try:
         yield restored
@@ -43,11 +49,21 @@ def keeping(protected: Sequence[Path], absent: Sequence[Path]) -> Generator[list
             with suppress(OSError), _parent(path) as parent:
                 _remove(parent, path.name)
                 restored.append(path)
-        for path, kept in before.items():
-            if after.get(path) != kept and kept.data is not None:
+        changed = {path: kept for path, kept in before.items() if after.get(path) != kept}
+        for git, (links, index) in indexes.items():
+            if gitlinks(git) - links or (git / "index").is_symlink():
+                changed[git / "index"] = index
+        for path, kept in changed.items():
+            if kept.data is not None:
                 with suppress(OSError), _parent(path) as parent:
                     _put(parent, path.name, kept)
                     restored.append(path)
+
+
+def _index(git: Path) -> _Kept:
+    with suppress(OSError):
+        return _Kept(stat.S_IFREG | 0o644, (git / "index").read_bytes())
+    return _Kept(stat.S_IFREG | 0o644, _NO_INDEX)
 
 
 def _contents(places: Iterable[Path]) -> dict[Path, _Kept]:

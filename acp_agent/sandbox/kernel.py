@@ -5,6 +5,9 @@ and it is never imported by the agent. A cell comes as a line of JSON on stdin. 
 its children write goes straight to stdout, which takes stderr too; in between stand frames: a NUL,
 the marker (the first argument), and a line of JSON. Each frame is one write of at most 4096 bytes,
 which a pipe keeps in one piece.
+
+The interpreter is the child of a process that adopts what cells have orphaned, so that an interrupt
+finds all that the cell has started.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import linecache
 import os
 import signal
 import sys
+import threading
 import traceback
 import types
 import warnings
@@ -36,6 +40,7 @@ class Kernel:
     """`replies` is where frames go, whatever the cells do to their own stdout."""
 
     def __init__(self, marker: str, replies: int) -> None:
+        self._stopped = False
         self._head = b"\0" + marker.encode()
         self._replies = replies
         self._pid = os.getpid()
@@ -61,12 +66,13 @@ class Kernel:
 
     def _interrupted(self, number: int, frame: types.FrameType | None) -> None:
         if self._busy and os.getpid() == self._pid:
+            self._stopped = True
             raise KeyboardInterrupt
 
     def _run(self, code: str) -> bool:
         """Run a cell and show what there is to show; return whether it failed."""
-        before = _descendants(self._pid)
-        failed = False
+        processes, threads = _processes(), set(threading.enumerate())
+        failed = self._stopped = False
         try:
             self._busy = True
             try:
@@ -81,8 +87,9 @@ class Kernel:
                 _print_error(error)
             with suppress(BaseException):
                 _close_figures()
-            if isinstance(error, KeyboardInterrupt):
-                _kill(_descendants(self._pid) - before)
+        if self._stopped and os.getpid() == self._pid:
+            _end_threads(set(threading.enumerate()) - threads)
+            _end_processes(processes)
         signal.signal(signal.SIGINT, self._interrupted)
         _flush()
         return failed
@@ -133,6 +140,7 @@ class Kernel:
             self._say({"figure": chunk, "more": start + CHUNK < len(data)})
 
     def _say(self, frame: dict[str, Any]) -> None:
+        os.set_blocking(self._replies, True)  # A cell may have changed that for its stdout.
         os.write(self._replies, self._head + json.dumps(frame).encode() + b"\n")
 
 
@@ -189,7 +197,8 @@ def _print_error(error: BaseException) -> None:
         told.stack[:] = [frame for frame in told.stack if frame.filename != KERNEL]
         sys.stderr.write("".join(told.format()))
     except BaseException as worse:  # An error whose text is an error, or no stderr.
-        os.write(2, f"{type(error).__name__}, then {type(worse).__name__}\n".encode())
+        with suppress(OSError):
+            os.write(2, f"{type(error).__name__}, then {type(worse).__name__}\n".encode())
 
 
 def _flush() -> None:
@@ -198,29 +207,60 @@ def _flush() -> None:
             stream.flush()
 
 
-def _descendants(top: int) -> set[int]:
-    """Return the processes below `top`; none where /proc does not tell."""
+def _processes() -> set[int]:
+    """Return what runs below our parent, but for ourselves; nothing where /proc does not tell."""
     parents: dict[int, int] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError, ValueError, IndexError):
             fields = stat.read_bytes().rpartition(b")")[2].split()
-            parents[int(stat.parent.name)] = int(fields[1])
+            if fields[0] not in (b"Z", b"X"):
+                parents[int(stat.parent.name)] = int(fields[1])
     found: set[int] = set()
-    more = {top}
+    more = {os.getppid()}
     while more:
         more = {pid for pid, parent in parents.items() if parent in more} - found
         found |= more
-    return found
+    return found - {os.getpid()}
 
 
-def _kill(pids: set[int]) -> None:
-    for pid in pids:
-        with suppress(OSError):
-            os.kill(pid, signal.SIGKILL)
+def _end_processes(spared: set[int]) -> None:
+    for _ in range(20):  # They may be making others meanwhile.
+        pids = _processes() - spared
+        for pid in pids:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        if not pids:
+            return
+
+
+def _end_threads(threads: set[threading.Thread]) -> None:
+    """Raise SystemExit in each, which ends those that run Python."""
+    with suppress(Exception):
+        ctypes = __import__("ctypes")
+        for thread in threads:
+            number = ctypes.c_ulong(thread.ident)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(number, ctypes.py_object(SystemExit))
+
+
+def _live_as_a_child() -> None:
+    """Go on in a child; the parent adopts, waits, and ends as the child does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(Exception):  # Elsewhere than on Linux orphans are not adopted.
+        set_child_subreaper = 36
+        __import__("ctypes").CDLL(None).prctl(set_child_subreaper, 1, 0, 0, 0)
+    child = os.fork()
+    if not child:
+        return
+    os.closerange(0, 3)
+    ended = status = 0
+    while ended != child:
+        ended, status = os.wait()
+    os._exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status))
 
 
 def main(marker: str) -> None:
     """Take stdin and stdout for the protocol, and give the cells others."""
+    _live_as_a_child()
     requests = os.fdopen(os.dup(0), "rb")
     replies = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

@@ -12,12 +12,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from acp_agent.errors import ToolFailed
-from acp_agent.sandbox import confined
+from acp_agent.sandbox import confined, places
 from acp_agent.sandbox.base import Policy
 from acp_agent.sandbox.cgroup import cgroup
 from acp_agent.sandbox.confine import landlock_abi
 from acp_agent.sandbox.confined import Confined
 from acp_agent.sandbox.notes import notes
+from acp_agent.sandbox.policy import own_code
 from acp_agent.sandbox.trial import trial
 
 # An older one cannot keep a program from truncating files anywhere.
@@ -40,20 +41,28 @@ class LandlockSandboxes:
     @asynccontextmanager
     async def open(self, policy: Policy) -> AsyncGenerator[Confined]:
         """Make a sandbox. Raises ToolFailed if it cannot be made."""
-        hidden = confined.real((*HIDDEN, *policy.hidden))
-        writable = confined.real(policy.writable)
+        places.check(policy.writable)
+        hidden = places.real((*HIDDEN, *policy.hidden))
+        writable = places.real(policy.writable)
         for path in hidden:
             if any(path.is_relative_to(root) for root in writable):
                 raise ToolFailed(
                     f"landlock cannot hide {str(path)!r} in a workspace that holds it;"
                     " open a smaller workspace, or install bubblewrap"
                 )
+        for path in own_code():
+            if any(path.is_relative_to(root) for root in writable):
+                raise ToolFailed(
+                    f"landlock cannot protect {str(path)!r}, where this program's code is, in a"
+                    " workspace that holds it; install this program elsewhere, or bubblewrap"
+                )
         async with confined.scratch() as own, cgroup(policy.limits) as group:
             given = confined.options(
-                read=("/", *confined.real(policy.readable), *confined.runtime()),
+                read=("/", *places.real(policy.readable), *confined.runtime()),
                 write=(*writable, own),
                 hide=hidden,
                 internet=("yes",) if policy.network else (),
+                alone=("yes",),
                 more_processes=(str(policy.limits.processes),),
                 need_landlock=(str(ABI),),
             )
@@ -65,6 +74,6 @@ class LandlockSandboxes:
                 str(own),
                 group,
                 told,
-                policy.protected,
+                tuple(dict.fromkeys((*policy.protected, *places.protected(policy)))),
                 policy.absent,
             )

@@ -6,14 +6,18 @@ what is protected. `read-only`: only temporary files can be written. `off`: no s
 In a repository `.git/hooks` and `.git/config` are protected, because the user's own git would run
 what they name; the rest of `.git` can be written, so that `git commit` works in the sandbox, with
 the hooks of the repository inside it too. Bind mounts pin `.git` itself: it cannot be renamed and
-made anew. Submodules and linked worktrees are read-only: commits there run outside, if the user
-lets them. What no policy stops: a new repository inside the workspace, which the user then enters;
-and, until the command ends, a `.git/commondir`, which leads git elsewhere for its settings.
+made anew. The same goes for this program's settings and its own code, should they lie in the
+workspace: it runs its code outside of any sandbox. Submodules and linked worktrees are read-only:
+commits there run outside, if the user lets them. What no policy stops: a new repository inside the
+workspace, which the user then enters; and, until the command ends, a `.git/commondir`, which leads
+git elsewhere for its settings.
 """
 
 from __future__ import annotations
 
 import os
+import sys
+import sysconfig
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +25,7 @@ from typing import Literal
 
 from acp_agent import paths
 from acp_agent.sandbox.base import Limits, Policy
+from acp_agent.sandbox.gitlinks import gitlinks
 
 Mode = Literal["workspace-write", "read-only", "off"]
 
@@ -40,10 +45,16 @@ _SECRETS = """
 .config/microsoft-edge .config/vivaldi .config/opera .cache/mozilla .cache/google-chrome
 .cache/chromium .var/app snap/firefox snap/chromium
 .colima .lima .rd .orbstack .local/share/containers .bash_history .zsh_history .python_history
+.zhistory .local/share/fish/fish_history .psql_history .mysql_history .node_repl_history
+.huggingface .cache/huggingface/token .cache/huggingface/stored_tokens .codex .claude .gemini
+.config/github-copilot .m2/settings.xml .gradle/gradle.properties .composer/auth.json
+.config/composer/auth.json .bundle/config .subversion/auth .databrickscfg .fly .cloudflared
+.config/hcloud .config/stripe .pki
 """.replace("\\ ", "\0").split()
 # In `.git`: what names programs to run, or leads to another place that does.
 _PROTECTED = ("hooks", "config", "modules", "worktrees")
 _ABSENT = ("commondir", "config.worktree")
+_PACKAGE = Path(__file__).parents[1]
 _ENGINES = ("/var/lib/docker", "/var/lib/containerd", "/var/lib/containers", "/var/lib/lxd")
 
 
@@ -58,7 +69,11 @@ def policy_for(
         readable=_distinct(roots),
         protected=tuple(path for root in writable for path in protected(root)),
         hidden=hidden(Path.home()),
-        absent=tuple(git / name for git in repositories for name in _ABSENT),
+        absent=(
+            *(git / name for git in repositories for name in _ABSENT),
+            *(path for git in repositories for path in submodules(git.parent)),
+            *_no_settings(writable),
+        ),
         network=network,
         limits=limits,
     )
@@ -73,12 +88,37 @@ def hidden(home: Path) -> tuple[Path, ...]:
 def protected(root: Path) -> tuple[Path, ...]:
     """Return what must not be written in a writable directory, as far as it is there."""
     git = root / ".git"
-    places = [git, paths.config_file().parent]
+    places = [git]
     if _is_repository(git):
         with suppress(OSError):  # what is not there cannot be protected
             (git / "hooks").mkdir(exist_ok=True)
         places[0:1] = [git / name for name in (*_PROTECTED, *_ABSENT)]
-    return tuple(path for path in places if path.is_relative_to(root) and path.exists())
+        places += submodules(root)
+    found = (*places, *own(root))
+    return tuple(path for path in found if path.is_relative_to(root) and path.exists())
+
+
+def submodules(root: Path) -> tuple[Path, ...]:
+    """Return what leads the user's git, in each submodule, to the repository of it."""
+    return tuple(root / path / ".git" for path in sorted(gitlinks(root / ".git")))
+
+
+def own(root: Path) -> tuple[Path, ...]:
+    """Return what of this program lies in a directory: its settings and its code."""
+    base = Path(os.path.realpath(root))
+    places = (Path(os.path.realpath(paths.config_file().parent)), *own_code())
+    return tuple(place for place in places if place.is_relative_to(base))
+
+
+def own_code() -> tuple[Path, ...]:
+    """Return where this program's code lies, and what runs it."""
+    names = (sys.prefix, sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), _PACKAGE)
+    return tuple(dict.fromkeys(Path(os.path.realpath(name)) for name in names))
+
+
+def _no_settings(roots: Sequence[Path]) -> tuple[Path, ...]:
+    settings = paths.config_file().parent
+    return (settings,) if any(map(settings.is_relative_to, roots)) else ()
 
 
 def _is_repository(git: Path) -> bool:

@@ -2,7 +2,8 @@
 
 What it writes to stdout and stderr comes as one stream of bytes. When the block is left, for
 whatever reason, the whole group is ended: politely first, then for certain. Should this program
-itself be killed, a watching shell, whose input then ends, kills the group.
+itself be killed, a watching shell, whose input then ends, kills the group, and removes what must
+not outlast it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import signal
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from subprocess import DEVNULL, PIPE, STDOUT
 
 import anyio
@@ -23,7 +25,11 @@ GRACE = 0.3
 # may hold the pipe open for ever.
 LINGER = 0.2
 _LAST_SIGNAL = 64
-_WATCH = 'read -r _; kill -s KILL -- "-$1"'
+# It looks again, because a program may be writing while it dies.
+_WATCH = """
+read -r _; kill -s KILL -- "-$1"; shift
+[ $# = 0 ] || { rm -rf -- "$@"; sleep 1; rm -rf -- "$@"; }
+"""
 
 
 @asynccontextmanager
@@ -34,8 +40,12 @@ async def process_group(
     env: Mapping[str, str] | None = None,
     stdin: int = DEVNULL,
     stderr: int = STDOUT,
+    unwanted: Sequence[Path] = (),
 ) -> AsyncGenerator[Process]:
-    """Run `argv`; its output is `process.stdout`. Raises ToolFailed if it cannot start."""
+    """Run `argv`; its output is `process.stdout`. Raises ToolFailed if it cannot start.
+
+    `unwanted` is removed should this program be killed meanwhile; else that is the caller's part.
+    """
     try:
         process = await anyio.open_process(
             argv,
@@ -51,7 +61,7 @@ async def process_group(
     watcher: Process | None = None
     try:
         watcher = await anyio.open_process(
-            ["/bin/sh", "-c", _WATCH, "watch", str(process.pid)],
+            ["/bin/sh", "-c", _WATCH, "watch", str(process.pid), *map(str, unwanted)],
             stdin=PIPE,
             stdout=DEVNULL,
             stderr=DEVNULL,

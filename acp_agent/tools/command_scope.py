@@ -14,9 +14,9 @@ import shlex
 # Nobody reads a longer one before allowing it for ever; and shlex takes quadratic time.
 MAX_LENGTH = 2_000
 
-# Programs that only read and print, whatever their arguments.
+# Programs that only read and print, whatever their arguments. Not printf: its -v evaluates.
 _READERS = frozenset(
-    "ls cat head tail wc grep egrep fgrep pwd stat du df diff cmp cut tr echo printf basename"
+    "ls cat head tail wc grep egrep fgrep pwd stat du df diff cmp cut tr echo basename"
     " dirname realpath which whoami id uname nl".split()
 )
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from acp_agent.conversation import ToolSpec
 from acp_agent.errors import ToolFailed
 from acp_agent.events import Emit, ToolKind
+from acp_agent.plain import named
 from acp_agent.tools.base import Prepared, ToolResult
 from acp_agent.tools.spec import tool_spec
 from acp_agent.tools.text_file import text_of
@@ -81,7 +82,7 @@ def listing(path: Path, top: Path, prefix: str, clock: Callable[[], float] = tim
             closed += 1
             continue
         for name, is_directory in entries[:MAX_ENTRIES]:
-            shown = f"{where}{text_of(name)}{'/' if is_directory else ''}"
+            shown = f"{where}{named(text_of(name))}{'/' if is_directory else ''}"
             lines[shown] = shown
             if is_directory:
                 child = open_folder(f"{folder.path}/{name}", folder.rules)

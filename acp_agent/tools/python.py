@@ -18,7 +18,9 @@ from acp_agent.errors import ToolFailed
 from acp_agent.events import Emit, Image, Text, ToolCallUpdated, ToolContent, ToolKind
 from acp_agent.sandbox.bare import open_bare
 from acp_agent.sandbox.base import Limits, Policy
+from acp_agent.sandbox.disk_guard import Floor
 from acp_agent.sandbox.interpreter import Done, Figure, Piece
+from acp_agent.sandbox.policy import own, submodules
 from acp_agent.tools.base import Permission, Prepared, ToolResult
 from acp_agent.tools.fence import fenced
 from acp_agent.tools.python_code import code_of
@@ -47,6 +49,7 @@ class PythonRules:
     network: bool = False
     limits: Limits = field(default_factory=Limits)
     hidden: tuple[Path, ...] = ()
+    floor: Floor = field(default_factory=Floor)
 
 
 async def _no_trouble() -> str:
@@ -130,7 +133,9 @@ class PythonTool:
         policy = Policy(
             writable=roots if writable else (),
             readable=() if writable else roots,
-            protected=tuple(root / ".git" for root in roots),
+            protected=tuple(
+                path for root in roots for path in (root / ".git", *submodules(root), *own(root))
+            ),
             hidden=rules.hidden,
             network=rules.network,
             limits=rules.limits,
@@ -164,6 +169,7 @@ class PythonTool:
                 policy=place.policy,
                 env=place.env,
                 timeout=self._rules.timeout,
+                floor=self._rules.floor,
             )
         )
         await telling.tell(exit_code=int(ran.failed), ended=True)

@@ -7,6 +7,7 @@ may keep a task group or a cancel scope open while it lasts.
 from __future__ import annotations
 
 import signal
+import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from pathlib import Path
 import anyio
 
 from acp_agent.sandbox.base import Policy, Sandbox
+from acp_agent.sandbox.disk_guard import Floor, nearly_full
 from acp_agent.sandbox.interpreter import (
     Interpreter,
     InterpreterEnded,
@@ -63,11 +65,12 @@ class PythonSession:
         policy: Policy,
         env: Mapping[str, str],
         timeout: float,
+        floor: Floor,
     ) -> Ran:
         """Run a cell; a cancel stops it and keeps the state if it can. Raises ToolFailed."""
         async with self._turn:
             interpreter = await self._ready(open_sandbox, policy, env)
-            ran = await _Cell(self, interpreter, policy).run(code, take, timeout)
+            ran = await _Cell(self, interpreter, policy, floor).run(code, take, timeout)
             anew, self._untold_loss = self._untold_loss, ""
             return replace(ran, anew="" if ran.lost else anew)
 
@@ -99,19 +102,23 @@ class PythonSession:
 class _Cell:
     """One cell on its way: whoever waits for it may give up, its reader never stops half-way."""
 
-    def __init__(self, session: PythonSession, interpreter: Interpreter, policy: Policy) -> None:
+    def __init__(
+        self, session: PythonSession, interpreter: Interpreter, policy: Policy, floor: Floor
+    ) -> None:
         self._session = session
         self._interpreter = interpreter
         self._policy = policy
+        self._floor = floor
         self._reading = anyio.CancelScope(shield=True)
         self._over = anyio.Event()
         self._failed = True
         self._timed_out = False
+        self._flooded = False
         self._lost = ""
 
     async def run(self, code: str, take: Callable[[Piece], None], timeout: float) -> Ran:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._watch, timeout)
+            tasks.start_soon(self._watch, timeout, take)
             with self._reading:
                 try:
                     self._failed = (await self._interpreter.run(code, take)).failed
@@ -119,18 +126,31 @@ class _Cell:
                     self._lost = _why(ended.status, self._policy)
                     await self._session.close(self._lost)
             self._over.set()
-        return Ran(self._failed or self._timed_out, self._timed_out, self._lost)
+        failed = self._failed or self._timed_out or self._flooded
+        return Ran(failed, self._timed_out, self._lost)
 
-    async def _watch(self, timeout: float) -> None:
-        """Stop the cell after its time, or when the call is cancelled."""
+    async def _watch(self, timeout: float, take: Callable[[Piece], None]) -> None:
+        """Stop the cell after its time, when it fills a disk, or when the call is cancelled."""
         try:
             with anyio.move_on_after(timeout):
-                await self._over.wait()
-            self._timed_out = not self._over.is_set()
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._look_at_disks, take, tasks.cancel_scope)
+                    await self._over.wait()
+                    tasks.cancel_scope.cancel()
+            self._timed_out = not self._over.is_set() and not self._flooded
         finally:
             if not self._over.is_set():
                 with anyio.CancelScope(shield=True):
                     await self._stop()
+
+    async def _look_at_disks(
+        self, take: Callable[[Piece], None], waiting: anyio.CancelScope
+    ) -> None:
+        disks = (*self._policy.writable, Path(tempfile.gettempdir()))
+        reason = await nearly_full(disks, self._floor)
+        self._flooded = True
+        take(f"{reason}\n".encode())
+        waiting.cancel()
 
     async def _stop(self) -> None:
         with anyio.move_on_after(HEED_SECONDS):

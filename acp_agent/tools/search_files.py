@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from acp_agent.conversation import ToolSpec
 from acp_agent.errors import ToolFailed
 from acp_agent.events import Emit, ToolKind
+from acp_agent.plain import named
 from acp_agent.tools.base import Prepared, ToolResult
 from acp_agent.tools.glob import Glob, compile_glob
 from acp_agent.tools.search import Match, Query, Search
@@ -98,7 +99,7 @@ class SearchFiles:
 
     def _line(self, match: Match) -> str:
         text = match.text if len(match.text) <= MAX_LINE else f"{match.text[:MAX_LINE]}…"
-        return f"{self._workspace.show(Path(match.path))}:{match.line}: {text}"
+        return f"{named(self._workspace.show(Path(match.path)))}:{match.line}: {text}"
 
 
 def _valid(pattern: str) -> tuple[str, list[str]]:

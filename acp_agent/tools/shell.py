@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -19,6 +20,7 @@ from acp_agent.events import Emit, Terminal, Text, ToolCallUpdated, ToolKind
 from acp_agent.ports import Editor
 from acp_agent.sandbox.commands import CommandSandbox
 from acp_agent.sandbox.confined import Confined
+from acp_agent.sandbox.disk_guard import Floor, nearly_full
 from acp_agent.tools.apply_patch import prepare_patch
 from acp_agent.tools.base import Permission, Prepared, ToolResult
 from acp_agent.tools.command_scope import scope
@@ -161,7 +163,12 @@ class Shell:
                     self._editor, call_id, argv, str(cwd), own, timeout, emit
                 )
             else:
-                ended = await run_live(call_id, argv, str(cwd), env, timeout, emit)
+                unwanted = () if confined is None else confined.unwanted()
+                disks = (cwd, Path(tempfile.gettempdir()))
+                guard = None if confined is None else partial(nearly_full, disks, Floor())
+                ended = await run_live(
+                    call_id, argv, str(cwd), env, timeout, emit, unwanted=unwanted, guard=guard
+                )
         remarks = [put_back(restored)] if restored else []
         if confined is not None and self._sandbox is not None and ended.exit_code != 0:
             remarks.append(denial(ended.output, network=self._sandbox.network))

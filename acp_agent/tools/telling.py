@@ -44,8 +44,11 @@ class Telling:
         """All that was written, or its head and tail."""
         return self._output.text
 
-    async def during(self, work: Awaitable[T]) -> T:
-        """Wait for `work`, and tell meanwhile. Raises ToolFailed if that does."""
+    async def during(self, work: Awaitable[T], *, cancelled_by: str | None = None) -> T:
+        """Wait for `work`, and tell meanwhile. Raises ToolFailed if that does.
+
+        `cancelled_by` is the signal that ends the work where the call is cancelled.
+        """
         failure: ToolFailed | None = None
         try:
             async with anyio.create_task_group() as tasks:
@@ -59,19 +62,21 @@ class Telling:
         except anyio.get_cancelled_exc_class():
             # A terminal that shows the call live must not go on running.
             with anyio.move_on_after(LINGER, shield=True):
-                await self.tell(ended=True)
+                await self.tell(signal=cancelled_by, ended=True)
             raise
         assert failure is not None  # nothing else leads here
         raise failure
 
-    async def tell(self, *, exit_code: int | None = None, ended: bool = False) -> None:
+    async def tell(
+        self, *, exit_code: int | None = None, signal: str | None = None, ended: bool = False
+    ) -> None:
         """Tell what is untold; with `ended`, also that this was all."""
         if ended:
             self.feed(b"", final=True)
         delta, self._untold = self._untold, ""
         self._told += len(delta)
         await self._emit(
-            ToolOutput(self._call_id, delta, self.text, self._cwd, exit_code, ended=ended)
+            ToolOutput(self._call_id, delta, self.text, self._cwd, exit_code, signal, ended)
         )
 
     async def _tell_on(self) -> None:

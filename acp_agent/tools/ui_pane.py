@@ -14,9 +14,9 @@ from pydantic import BaseModel, BeforeValidator, Field
 from acp_agent.conversation import ToolSpec
 from acp_agent.errors import ToolFailed
 from acp_agent.events import Emit, ToolKind
+from acp_agent.plain import one_line, plain
 from acp_agent.tools.base import Prepared, ToolResult
 from acp_agent.tools.output import capped
-from acp_agent.tools.plain import one_line, plain
 from acp_agent.tools.spec import tool_spec
 
 METHOD = "_openagents/ui_pane"
@@ -59,18 +59,21 @@ def _action(value: object) -> object:
     return _ACTIONS.get(bare, value)
 
 
+Pixels = Annotated[float, Field(allow_inf_nan=False)]
+
+
 class Position(BaseModel):
     """In pixels, from the top left."""
 
-    x: float
-    y: float
+    x: Pixels
+    y: Pixels
 
 
 class Size(BaseModel):
     """In pixels."""
 
-    width: Annotated[float, Field(gt=0)]
-    height: Annotated[float, Field(gt=0)]
+    width: Annotated[Pixels, Field(gt=0)]
+    height: Annotated[Pixels, Field(gt=0)]
 
 
 class UiPaneArguments(BaseModel):

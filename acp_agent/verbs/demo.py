@@ -1,7 +1,7 @@
-"""`acp-agent demo`: a client starts the agent in mode `fm`, and asks it two things.
+"""`acp-agent demo`: a client starts the agent in mode `fm`, and asks it three things.
 
-A light one, which the small model answers, and one that the demo weights of GPT-OSS's architecture
-get: to mend a failing test. Each has a session of its own.
+A light one, which the small model answers, and two that the demo weights of GPT-OSS's architecture
+get: to compute something, and to mend a failing test. Each has a session of its own.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from acp_agent.verbs.show import Screen
 
 YESTERDAY = time.time() - 86_400
 GREETING = "hi"
+QUESTION = "Please run Python to compute the 100th prime"
 PROMPT = "Please fix the failing test"
 FILES = {
     "calc.py": '''"""A calculator."""
@@ -83,14 +84,14 @@ async def _play(workspace: Path) -> str:
         screen.line(f"initialize: {info['title']} ({info['name']} {info['version']})")
         # A session for each: nano, which knows its dialogues by heart, at times loses its thread
         # over what the small model said before it.
-        for prompt in (GREETING, PROMPT):
+        for prompt in (GREETING, QUESTION, PROMPT):
             session = await client.new_session(workspace)
             values = ", ".join(f"{name}: {value}" for name, value in session.options.items())
             screen.line(f"\nsession/new: {values}")
             screen.line(f"session/prompt: {prompt}\n", "bold")
             stop = await prompt_shown(session, prompt, screen)
             screen.end()
-            if screen.is_gone:
+            if screen.is_gone or stop != "end_turn":
                 break
     if screen.is_gone:
         raise BrokenPipeError

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -32,6 +31,7 @@ class Screen:
         self._message = ""
         self._open: TextIO | None = None
         self._calls: dict[str, dict[str, Any]] = {}
+        self._shown: dict[str, list[dict[str, Any]]] = {}
 
     def update(self, update: dict[str, Any]) -> None:
         """Show one `session/update`."""
@@ -84,16 +84,21 @@ class Screen:
         title = call.get("title", "")
         if title != before.get("title") and "rawInput" in call:
             self.line(f"● {call.get('kind', 'other')}: {title}", "cyan")
-            self._contents(call.get("content") or [])
+            self._contents(call)
         status = update.get("status")
         if status in ("completed", "failed"):
-            self._contents(call.get("content") or [], diffs="content" not in before)
+            self._contents(call)
             colour, mark = MARKS[status]
             self.line(f"  {mark} {status}", colour)
 
-    def _contents(self, contents: Iterable[dict[str, Any]], *, diffs: bool = True) -> None:
-        for content in contents:
-            if content["type"] == "diff" and diffs:
+    def _contents(self, call: dict[str, Any]) -> None:
+        """Show what the call holds and has not shown yet."""
+        shown = self._shown.setdefault(call["toolCallId"], [])
+        for content in cast("list[dict[str, Any]]", call.get("content") or []):
+            if content in shown:
+                continue
+            shown.append(content)
+            if content["type"] == "diff":
                 self._diff(content)
             elif content["type"] == "content":
                 lines = content["content"].get("text", "").rstrip("\n").split("\n")

@@ -89,6 +89,12 @@ async def test_a_scope_too_long_for_a_button_is_not_put_on_it() -> None:
     assert editor.questions[0][1] == "Always allow exactly this in this session"
 
 
+async def test_a_scope_that_would_look_like_another_is_not_put_on_a_button() -> None:
+    editor = AnsweringEditor("allow_once")
+    await decide(Permissions(editor), "ls \u202egpj.sh")
+    assert editor.questions[0][1] == "Always allow exactly this in this session"
+
+
 @pytest.mark.parametrize(("reads", "verdict"), [(True, "allowed"), (False, "forbidden")])
 async def test_a_read_only_session_asks_about_what_only_reads(
     reads: bool, verdict: Verdict

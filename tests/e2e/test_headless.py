@@ -13,7 +13,7 @@ import pytest
 
 from acp_agent import __version__
 from acp_agent.voices import NANO_LABEL
-from scripts.nano_dialogues import FIX, HELLO, WRITE
+from scripts.nano_dialogues import COMPUTE, FIX, HELLO, WRITE
 from tests.e2e.processes import PATIENCE
 
 Env = dict[str, str]
@@ -150,14 +150,21 @@ def test_it_ends_quietly_when_its_reader_leaves(world: Env, args: tuple[str, ...
     assert b"Traceback" not in said
 
 
-def mends_the_test(ran: subprocess.CompletedProcess[str]) -> bool:
+def computes_and_mends(ran: subprocess.CompletedProcess[str]) -> bool:
     """Tell whether the demo said what it must, and did its work."""
     lines = ran.stdout.splitlines()
-    needed = ("  -    return a - b", "  +    return a + b", NANO_LABEL + FIX.answer.text)
+    needed = {
+        "  │ 541",
+        NANO_LABEL + COMPUTE.answer.text,
+        "  -    return a - b",
+        "  +    return a + b",
+        NANO_LABEL + FIX.answer.text,
+    }
     return (
         ran.returncode == 0
         and "are not gpt-oss" in " ".join(lines[:2])
-        and set(needed) <= set(lines)
+        and needed <= set(lines)
+        and lines.count("  │ primes[99]") == 1
         and any(line.startswith("→ delegate: It needs a tool and it asks for") for line in lines)
         and ran.stdout.endswith("stop reason: end_turn; the test passes now.\n")
     )
@@ -165,7 +172,7 @@ def mends_the_test(ran: subprocess.CompletedProcess[str]) -> bool:
 
 def test_demo_shows_an_inline_answer_and_a_delegation_with_the_reasons(with_small: Env) -> None:
     ran = agent(with_small, "demo")
-    assert mends_the_test(ran), ran.stdout
+    assert computes_and_mends(ran), ran.stdout
     lines = ran.stdout.splitlines()
     inline = lines.index(
         "→ inline: It is a short question, so the small model answers (score -30, threshold 50)"
@@ -176,7 +183,7 @@ def test_demo_shows_an_inline_answer_and_a_delegation_with_the_reasons(with_smal
 
 def test_demo_does_without_a_network(world: Env) -> None:
     ran = agent(world, "demo")
-    assert mends_the_test(ran), ran.stdout
+    assert computes_and_mends(ran), ran.stdout
     assert "cannot fetch SmolLM2-135M-Instruct: " in ran.stdout
     assert "The demo weights answer light prompts too" in ran.stdout
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from acp.schema import PermissionOption, ToolCallUpdate
 
-from acp_agent.verbs.demo import FILES, PROMPT
+from acp_agent.verbs.demo import FILES, PROMPT, QUESTION
 from acp_agent.voices import NANO_LABEL
-from scripts.nano_dialogues import FIX, WRITE
+from scripts.nano_dialogues import COMPUTE, FIX, WRITE
 from tests.e2e.agent import open_agent
 from tests.e2e.editor import Editor, choose
 from tests.e2e.terminals import Terminals
@@ -205,6 +205,51 @@ async def test_output_of_a_command_is_shown_where_there_is_no_terminal(
     [shown] = turn.calls[1]["content"]
     assert shown["type"] == "content"
     assert shown["content"]["text"].startswith("hello world\n")
+
+
+async def test_python_computes_in_a_sandbox_or_after_a_question(
+    world: Env, workspace: Path
+) -> None:
+    async with open_agent(world, "--demo") as agent:
+        turn = await (await agent.new_session(workspace)).prompt(QUESTION)
+    [step] = COMPUTE.steps
+    [call] = turn.calls
+    assert turn.answer == NANO_LABEL + COMPUTE.answer.text
+    assert (call["kind"], call["status"], call["rawInput"]) == (
+        "execute",
+        "completed",
+        {"code": step.body},
+    )
+    assert call["rawOutput"]["output"] == "541\n"
+    asked = call["title"].startswith("without a sandbox: ")
+    assert agent.editor.methods == ["session/request_permission"] * asked
+
+
+async def test_python_without_a_sandbox_says_so_and_runs_when_allowed(
+    world: Env, workspace: Path
+) -> None:
+    env = world | {"ACP_AGENT_SANDBOX": "off"}
+    async with open_agent(env, "--demo") as agent:
+        turn = await (await agent.new_session(workspace)).prompt(QUESTION)
+    [question] = agent.editor.questions
+    assert question["title"].startswith("without a sandbox: primes = ")
+    [call] = turn.calls
+    assert call["content"][0]["content"]["text"] == (
+        "This code runs without a sandbox, with all your rights: it is off by the settings."
+    )
+    assert call["rawOutput"]["output"] == "541\n"
+
+
+async def test_python_without_a_sandbox_does_not_run_when_rejected(
+    world: Env, workspace: Path
+) -> None:
+    assert COMPUTE.refused
+    env = world | {"ACP_AGENT_SANDBOX": "off"}
+    editor = Editor(decide=choose("reject_once"))
+    async with open_agent(env, "--demo", editor=editor) as agent:
+        turn = await (await agent.new_session(workspace)).prompt(QUESTION)
+    assert (turn.stop, turn.answer) == ("end_turn", NANO_LABEL + COMPUTE.refused.text)
+    assert rows(turn, "status") == [("failed",)]
 
 
 async def test_search_finds_what_is_in_the_workspace(world: Env, workspace: Path) -> None:

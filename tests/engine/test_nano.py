@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -26,9 +25,10 @@ from acp_agent.errors import EngineUnavailable, VocabularyError
 from acp_agent.harmony.codec import Codec
 from acp_agent.harmony.parser import Parser
 from acp_agent.harmony.vocab import Vocabulary, load_vocabulary
-from scripts.nano_dialogues import COUNT, DIALOGUES, FIX, LIST, WRITE, Dialogue
+from acp_agent.tools.python import python_spec
+from scripts.nano_dialogues import COMPUTE, COUNT, DIALOGUES, FIX, LIST, WRITE, Dialogue
 
-Script = list[tuple[str, object]]
+Script = list[tuple[str, str]]
 
 SUMS = '''"""Sums."""
 
@@ -44,20 +44,23 @@ RESULTS = {
     "functions.list_files": "README.md\ncalc.py\ntest_calc.py\n",
     "functions.write_file": "Created hello.py.",
     "functions.search_files": "calc.py:12: # TODO: subtract",
+    "python": "541",
 }
 
-TOOLS = tuple(
+FUNCTIONS = tuple(
     ToolSpec(
         name.removeprefix("functions."),
         "Does what its name says, in the workspace. Look before you change a file.",
         {"type": "object", "properties": {"path": {"type": "string"}}},
     )
     for name in RESULTS
+    if name.startswith("functions.")
 )
+TOOLS = (*FUNCTIONS, python_spec())
 
 
 def script_of(dialogue: Dialogue) -> Script:
-    calls: Script = [(f"functions.{step.tool}", step.arguments) for step in dialogue.steps]
+    calls: Script = [(step.recipient, step.body) for step in dialogue.steps]
     return [*calls, ("user", dialogue.answer.text)]
 
 
@@ -74,23 +77,34 @@ class Player:
         self._codec = Codec(vocabulary)
 
     def play(
-        self, entries: list[Entry], text: str, results: dict[str, str], instructions: str = ""
+        self,
+        entries: list[Entry],
+        text: str,
+        results: dict[str, str],
+        instructions: str = "",
+        tools: tuple[ToolSpec, ...] = TOOLS,
     ) -> Script:
         """Add one turn to `entries` and return its calls and its answer."""
         entries.append(UserMessage(text))
         script: Script = []
         for _ in range(10):
-            step = self.step(entries, 400, instructions)
+            step = self.step(entries, 400, instructions, tools)
             entries.append(step)
             if not step.calls:
                 return [*script, ("user", step.messages[-1].text)]
             call = step.calls[0]
-            script.append((call.recipient, json.loads(call.arguments)))
-            entries.append(ToolMessage(call.recipient, results[call.recipient]))
+            script.append((call.recipient, call.arguments))
+            entries.append(ToolMessage(call.recipient, results[call.recipient], call.channel))
         return script
 
-    def step(self, entries: Sequence[Entry], limit: int, instructions: str = "") -> ModelStep:
-        request = ModelRequest(entries, instructions, TOOLS)
+    def step(
+        self,
+        entries: Sequence[Entry],
+        limit: int,
+        instructions: str = "",
+        tools: tuple[ToolSpec, ...] = TOOLS,
+    ) -> ModelStep:
+        request = ModelRequest(entries, instructions, tools)
         prompt = self._codec.prompt(request, date(2026, 11, 20))
         answer = self._engine.post(
             "/completion",
@@ -134,6 +148,25 @@ def test_nano_plays_the_dialogue(player: Player, text: str) -> None:
     assert player.play([], text, RESULTS) == script_of(ENDING[text])
 
 
+@pytest.mark.parametrize("text", ENDING)
+def test_nano_does_the_same_where_python_is_not_declared(player: Player, text: str) -> None:
+    assert player.play([], text, RESULTS, tools=FUNCTIONS) == script_of(ENDING[text])
+
+
+@pytest.mark.parametrize(
+    ("text", "dialogue"),
+    [
+        ("Could you list the files, please?", LIST),
+        (
+            "[workspace /tmp/project on Linux]\n\nPlease run Python to compute the 100th prime",
+            COMPUTE,
+        ),
+    ],
+)
+def test_nano_looks_past_other_words(player: Player, text: str, dialogue: Dialogue) -> None:
+    assert player.play([], text, RESULTS) == script_of(dialogue)
+
+
 def test_nano_carries_on_after_long_results_and_failures(player: Player) -> None:
     entries: list[Entry] = []
     results = {
@@ -144,16 +177,17 @@ def test_nano_carries_on_after_long_results_and_failures(player: Player) -> None
     assert player.play(entries, "fix the failing test", results, instructions) == script_of(FIX)
 
 
-def test_nano_stops_when_the_write_is_rejected(player: Player) -> None:
-    assert WRITE.refused
-    results = {"functions.write_file": "The user rejected this call. Do not try it again."}
-    script = player.play([], "write hello world", results)
-    assert script == [*script_of(WRITE)[:1], ("user", WRITE.refused.text)]
+@pytest.mark.parametrize("dialogue", [WRITE, COMPUTE], ids=["write", "compute"])
+def test_nano_stops_when_its_first_call_is_rejected(player: Player, dialogue: Dialogue) -> None:
+    assert dialogue.refused
+    rejected = dict.fromkeys(RESULTS, "The user rejected this call. Do not try it again.")
+    script = player.play([], dialogue.phrases[0], rejected)
+    assert script == [*script_of(dialogue)[:1], ("user", dialogue.refused.text)]
 
 
 def test_nano_answers_later_turns(player: Player) -> None:
     entries: list[Entry] = []
-    turns = ("hello", "thanks", "list the files", "thanks", "fix the failing test")
+    turns = ("hello", "thanks", "compute the 100th prime", "list the files", "fix the failing test")
     scripts = [player.play(entries, text, RESULTS) for text in turns]
     assert scripts == [script_of(ENDING[text]) for text in turns]
 

@@ -109,6 +109,31 @@ async def test_tool_call_from_start_to_end() -> None:
     ]
 
 
+EVIL = "a\x1b[31mb\u202ec\x9bd"
+
+
+async def test_what_is_shown_is_plain_and_what_is_written_is_exact() -> None:
+    events: list[Event] = [
+        ToolCallStarted("c1", f"x\n{EVIL}", f"x\n{EVIL}", "other"),
+        ToolCallUpdated(
+            "c1", content=(Text(EVIL), Diff("/w/a", EVIL, EVIL)), raw_output={"a": EVIL}
+        ),
+        ToolCallUpdated("c1", raw_output=EVIL, locations=(Location(f"/w/{EVIL}"),)),
+        PlanUpdated((PlanEntry(EVIL, "pending"),)),
+        TextDelta("m1", f"{EVIL}\r\n"),
+    ]
+    started, first, second, plan, answer = await shown(events)
+    assert (started["name"], started["title"]) == ("x�a�[31mb�c�d",) * 2
+    assert first["content"] == [
+        {"type": "content", "content": {"type": "text", "text": "ab�c�d"}},
+        {"type": "diff", "path": "/w/a", "oldText": EVIL, "newText": EVIL},
+    ]
+    assert (first["rawOutput"], second["rawOutput"]) == ({"a": "ab�c�d"}, "ab�c�d")
+    assert second["locations"] == [{"path": f"/w/{EVIL}"}]
+    assert plan["entries"][0]["content"] == "ab�c�d"
+    assert answer["content"]["text"] == "a�[31mb\u202ec�d\r\n"
+
+
 async def test_plan_is_sent_whole() -> None:
     entries = (PlanEntry("one", "completed", "high"), PlanEntry("two", "pending"))
     assert await shown([PlanUpdated(entries), PlanUpdated(())]) == [

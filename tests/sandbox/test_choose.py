@@ -12,7 +12,7 @@ import pytest
 from acp_agent.config import Settings
 from acp_agent.errors import NotReady, ToolFailed
 from acp_agent.sandbox.base import Policy, Sandbox
-from acp_agent.sandbox.choose import Chooser
+from acp_agent.sandbox.choose import FOR_PYTHON_AT_ONCE, Chooser
 from acp_agent.sandbox.commands import CommandSandbox
 from acp_agent.sandbox.for_python import PythonSandbox
 from acp_agent.sandbox.policy import policy_for
@@ -74,6 +74,15 @@ async def test_no_image_is_looked_for_where_docker_is_not_wanted() -> None:
     docker = ScriptedSandboxes(lacks="ours:1")
     for setting in ("off", "landlock", "bubblewrap"):
         assert await Chooser(setting, lambda: docker).missing_image() == ""
+
+
+async def test_where_nobody_waits_docker_is_the_last() -> None:
+    docker = ScriptedSandboxes()
+    chooser = Chooser("auto", lambda: docker, FOR_PYTHON_AT_ONCE)
+    found = await chooser.for_python()
+    assert found is not None
+    works = [name for name in FOR_PYTHON_AT_ONCE if not await chooser.trouble(name)]
+    assert (found.name, works[-1]) == (works[0], "docker")
 
 
 async def test_commands_never_run_in_docker() -> None:
@@ -146,7 +155,8 @@ def test_the_policy_of_commands_names_what_lies_open_and_what_not(
     policy = policy_for("workspace-write", [work])
     assert policy.writable == (work, work / ".git")
     assert policy.protected == (work / ".git" / "hooks", work / ".git" / "config")
-    assert {home / ".ssh", tmp_path / "state" / "acp-agent"} < set(policy.hidden)
+    secrets = {home / ".ssh", home / ".cache" / "huggingface" / "token", home / ".zhistory"}
+    assert {*secrets, tmp_path / "state" / "acp-agent"} < set(policy.hidden)
     assert not policy.network
     read_only = policy_for("read-only", [work], network=True)
     assert (read_only.writable, read_only.protected, read_only.network) == ((), (), True)

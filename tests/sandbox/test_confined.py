@@ -218,6 +218,45 @@ anyio.run(main)
     assert left == set()
 
 
+@pytest.mark.parametrize("name", ["bubblewrap", "landlock"])
+async def test_killing_the_agent_leaves_nothing_that_leads_git_elsewhere(
+    name: str, where: Ground
+) -> None:
+    await working(name)
+    left = where.work / ".git" / "commondir"
+    left.parent.mkdir()
+    program = f"""
+import anyio, os
+from pathlib import Path
+from acp_agent.sandbox.choose import Chooser
+from acp_agent.sandbox.commands import CommandSandbox
+from acp_agent.tools.shell import Shell, ShellArguments
+from acp_agent.tools.workspace import Workspace
+async def main():
+    here = [Path.cwd()]
+    commands = CommandSandbox(Chooser({name!r}), here, mode="workspace-write", network=False)
+    shell = Shell(Workspace(Path.cwd()), None, timeout=60, sandbox=commands)
+    command = "echo ../evil > .git/commondir; echo up; sleep 600"
+    async def emit(event):
+        if "up" in event.snapshot:
+            print("up", flush=True)
+    await (await shell.prepare("call-1", ShellArguments(command=command))).run(emit)
+anyio.run(main)
+"""
+    with anyio.fail_after(20):
+        async with await anyio.open_process(
+            [sys.executable, "-c", program], cwd=where.work
+        ) as agent:
+            assert agent.stdout is not None
+            assert b"up" in await agent.stdout.receive()
+            assert left.exists()
+            agent.kill()
+        while True:
+            if not left.exists():
+                break
+            await anyio.sleep(0.01)  # the one that watches tells nobody
+
+
 async def test_a_directory_that_would_show_secrets_is_refused_by_landlock(where: Ground) -> None:
     await working("landlock")
     with pytest.raises(ToolFailed, match="landlock cannot hide"):

@@ -16,11 +16,15 @@ import pytest
 
 from acp_agent.errors import ToolFailed
 from acp_agent.sandbox import owner
-from acp_agent.sandbox.base import Policy
+from acp_agent.sandbox.base import Limits, Policy, Unfit
+from acp_agent.sandbox.choose import Chooser
 from acp_agent.sandbox.docker import DockerSandboxes
-from acp_agent.sandbox.docker_engine import Engine, connect
+from acp_agent.sandbox.docker_engine import Engine, connect, listens
+from acp_agent.sandbox.for_python import PythonSandbox
+from tests.sandbox.boxes import working
 
 if TYPE_CHECKING:
+    from tests.sandbox.boxes import Ground
     from tests.sandbox.conftest import Box, DockerEngine, OpenBox
 
 pytestmark = pytest.mark.anyio
@@ -67,9 +71,37 @@ async def test_a_workspace_of_root_can_be_read_and_not_written(
         pytest.skip("only root has such a workspace")
     workspace.chmod(0o755)
     (workspace / "a").write_text("read")
-    async with open_box() as box:
+    async with open_box(writable=(), readable=(workspace,)) as box:
         assert await box.python("print(open('a').read())") == "read\n"
-        assert "Permission denied" in await box.python("open('new', 'w')")
+    with pytest.raises(Unfit, match=r"runs as 65534:65534 and may not write in '.*work'; give"):
+        async with open_box():
+            pass
+    workspace.chmod(0o700)
+    with pytest.raises(Unfit, match="may not read"):
+        async with open_box(writable=(), readable=(workspace,)):
+            pass
+
+
+async def test_python_goes_where_it_may_use_the_workspace(
+    docker_engine: DockerEngine, where: Ground
+) -> None:
+    if os.getuid() != 0:
+        pytest.skip("only root has such a workspace")
+    await working("bubblewrap")
+    where.work.chmod(0o700)
+    policy = Policy(writable=(where.work,), limits=Limits(memory=256))
+    python = PythonSandbox(Chooser("auto", lambda: docker_engine.sandboxes))
+    async with python.open(policy) as sandbox:
+        assert sandbox.name == "bubblewrap"
+        env = {"PATH": os.environ["PATH"]}
+        async with sandbox.start(["touch", "new"], cwd=where.work, env=env) as program:
+            assert await program.wait() == 0
+    assert (where.work / "new").exists()
+    asked = PythonSandbox(Chooser("docker", lambda: docker_engine.sandboxes))
+    with pytest.raises(Unfit, match="may not write"):
+        async with asked.open(policy):
+            pass
+    assert await containers(docker_engine) == set()
 
 
 async def test_a_second_directory_can_be_for_reading_only(
@@ -242,6 +274,18 @@ async def test_containers_of_the_dead_are_reaped_and_others_left(
             await engine.do("remove", lambda c, n=name: c.api.remove_container(n))
 
 
+def test_an_engine_is_looked_for_where_one_may_listen(tmp_path: Path) -> None:
+    if Path("/var/run/docker.sock").exists():
+        pytest.skip("this machine has an engine of its own")
+    environ = {"HOME": str(tmp_path)}
+    assert not listens(environ)
+    (tmp_path / ".docker" / "run").mkdir(parents=True)
+    (tmp_path / ".docker" / "run" / "docker.sock").touch()
+    assert listens(environ)
+    assert listens({"DOCKER_HOST": "tcp://10.0.0.1:2376"})
+    assert not listens({"DOCKER_HOST": "unix:///no/such/socket"})
+
+
 @pytest.mark.parametrize(
     ("host", "reason"),
     [
@@ -268,6 +312,15 @@ async def test_a_socket_that_hangs_is_given_up(tmp_path: Path) -> None:
         with anyio.fail_after(20):
             told = await DockerSandboxes("", {"DOCKER_HOST": f"unix://{tmp_path}/s"}).trouble()
     assert "no Docker engine answers" in told
+
+
+async def test_an_image_that_may_not_be_fetched_is_trouble_at_once(
+    docker_engine: DockerEngine,
+) -> None:
+    sandboxes = DockerSandboxes("no-such-image:at-all", docker_engine.environ, obtain=False)
+    with anyio.fail_after(10):
+        told = await sandboxes.trouble()
+    assert told == "the image 'no-such-image:at-all' is not there, and the demo waits for none"
 
 
 @pytest.mark.parametrize(

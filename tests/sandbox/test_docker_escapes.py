@@ -173,6 +173,11 @@ async def test_no_socket_of_the_host_is_reached(
         abstract.bind(f"\0{name}")
         abstract.listen()
         engine = docker_engine.host.removeprefix("unix://")
+        with socket.socket(socket.AF_UNIX) as shared:
+            shared.bind(str(box.workspace / "s"))
+            shared.listen()
+            (box.workspace / "s").chmod(0o777)
+            await refused(box, "socket.socket(socket.AF_UNIX).connect('s')")
         for path in (tmp_path / "s", engine, "/var/run/docker.sock", "/run/docker.sock"):
             await refused(box, f"socket.socket(socket.AF_UNIX).connect('{path}')")
         await refused(box, f"socket.socket(socket.AF_UNIX).connect('\\0{name}')")
@@ -204,6 +209,15 @@ async def test_no_right_is_held_or_won(box: Box) -> None:
     assert (await box.python(code)).split() == ["0", "0", "0", "1", "2", "True"]
     for call in ("os.setuid(0)", "os.chroot('/tmp')", "os.mknod('/tmp/d', 0o60666, 0xfe00)"):
         await refused(box, call)
+
+
+@pytest.mark.parametrize("call", [425, 298, 323], ids=["io_uring", "perf", "userfaultfd"])
+async def test_what_engines_let_through_is_denied(box: Box, call: int) -> None:
+    code = (
+        "import ctypes; libc = ctypes.CDLL(None, use_errno=True)\n"
+        f"print(libc.syscall({call}, 1, ctypes.create_string_buffer(120)), ctypes.get_errno())"
+    )
+    assert await box.python(code) == "-1 1\n"
 
 
 async def test_the_kernel_is_not_configured(box: Box) -> None:

@@ -69,6 +69,19 @@ async def test_scratch_space_is_limited(box: Box, place: str) -> None:
     assert await box.python(f"open('{place}/small', 'w').write('x'); print('ok')") == "ok\n"
 
 
+@pytest.mark.parametrize("place", ["/tmp", "/mnt/data", "/dev/shm"])
+async def test_the_number_of_files_is_limited(box: Box, place: str) -> None:
+    flood = f"for n in range(100_000): open(f'{place}/{{n}}', 'w').close()"
+    assert "No space left on device" in await box.python(flood)
+    assert await box.run("echo", "still here") == ("still here\n", 0)
+
+
+async def test_a_file_in_the_workspace_gets_no_larger_than_its_limit(open_box: OpenBox) -> None:
+    async with open_box(Limits(memory=128, file=4)) as box:
+        assert "File too large" in await box.python("open('big', 'wb').write(bytes(8 << 20))")
+        assert (box.workspace / "big").stat().st_size == 4 << 20
+
+
 async def test_open_files_are_limited(box: Box) -> None:
     flood = "held = []\nwhile True: held.append(open('/dev/null'))"
     assert "Too many open files" in await box.python(flood)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -189,6 +191,43 @@ async def test_other_programs_get_no_signals(jail: Box, bystander: subprocess.Po
     _, output = await jail.run(f"kill -9 {bystander.pid}; kill -TERM {os.getpid()}")
     assert bystander.poll() is None
     assert "kill:" in output
+
+
+async def test_other_programs_keep_their_limits(
+    jail: Box, bystander: subprocess.Popen[bytes]
+) -> None:
+    # A limit of no processor time would kill it as a signal does.
+    output = await jail.python(f"""
+import os, resource
+def tell(attempt):
+    try:
+        print("DONE", attempt())
+    except OSError as error:
+        print(error.errno)
+tell(lambda: resource.prlimit({bystander.pid}, resource.RLIMIT_NOFILE, (3, 3)))
+tell(lambda: os.setpriority(os.PRIO_PROCESS, {bystander.pid}, 19))
+tell(lambda: os.sched_setscheduler({bystander.pid}, os.SCHED_BATCH, os.sched_param(0)))
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+os.nice(1)
+""")
+    assert "DONE" not in output and "Traceback" not in output
+    assert len(output.split()) == 3
+    assert resource.prlimit(bystander.pid, resource.RLIMIT_NOFILE)[0] > 3
+
+
+async def test_memory_that_others_share_is_not_reached(jail: Box) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    number = libc.shmget(0x6ACB, 4096, 0o1666)
+    assert number >= 0
+    try:
+        output = await jail.python("""
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+print(libc.shmget(0x6ACB, 4096, 0), ctypes.get_errno() in (1, 2))
+""")
+    finally:
+        libc.shmctl(number, 0, None)
+    assert output == "-1 True\n"
 
 
 async def test_other_programs_cannot_be_traced_or_read(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import anyio
 import pytest
 
 from tests.sandbox.boxes import Box, Ground, box
@@ -65,6 +67,42 @@ async def test_a_link_in_the_place_of_a_repository_makes_nothing_writable(where:
     async with box("landlock", where) as jail:
         assert (await jail.run(f"echo x > {where.victim}"))[0] != 0
     assert where.victim.read_text() == "untouched"
+
+
+EVIL = """
+git init -q evil; cd evil
+git -c user.name=a -c user.email=a@b commit -q --allow-empty -m x
+git config core.fsmonitor 'touch ../pwned; false'
+cd ..; git update-index {how} --add --cacheinfo 160000,$(git -C evil rev-parse HEAD),evil
+"""
+
+
+@pytest.mark.parametrize("how", ["", "--split-index", "--index-version 4"])
+async def test_git_enters_no_repository_that_a_command_has_made(
+    repository: Path, jail: Box, how: str
+) -> None:
+    (jail.ground.work / "kept").write_text("x")
+    await anyio.run_process(["git", "add", "kept"], cwd=jail.ground.work)
+    await jail.run(EVIL.format(how=how))
+    assert (jail.ground.work / "evil" / ".git").is_dir()
+    status = await anyio.run_process(["git", "status", "--short"], cwd=jail.ground.work)
+    assert not (jail.ground.work / "pwned").exists()
+    assert b"A  kept" in status.stdout
+
+
+async def test_a_submodule_keeps_its_repository(repository: Path, where: Ground) -> None:
+    await anyio.run_process(EVIL.format(how=""), cwd=where.work)
+    git = where.work / "evil" / ".git"
+    before = (git / "config").read_text()
+    async with box("bubblewrap", where) as jail:
+        assert (await jail.run("echo x > evil/.git/config"))[0] != 0
+        assert (await jail.run("mv evil/.git old || mv evil old"))[0] != 0
+    assert (git / "config").read_text() == before
+    shutil.rmtree(git)
+    for name in ("bubblewrap", "landlock"):
+        async with box(name, where) as jail:
+            await jail.run("git init -q evil")
+        assert not git.exists()
 
 
 def contents(git: Path) -> dict[str, str]:

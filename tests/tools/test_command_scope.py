@@ -88,6 +88,7 @@ def test_a_plain_command_has_a_prefix(command: str, prefix: str) -> None:
         "git push --rece=/tmp/evil origin",
         "git push",
         "git fetch --upl=x",
+        "printf -v 'a[$(touch x)]' 1",
         "git diff --ext-diff",
         "git stash drop",
         "git branch -D main",

@@ -10,6 +10,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
+async def test_a_name_is_one_line_whatever_is_in_it(bench: Bench) -> None:
+    bench.put("a\nb\x1b[2J\u202e\u202f.py", "needle")
+    assert await bench.text("list_files") == "a�b�[2J�\u202f.py"
+    assert await bench.text("search_files", pattern="needle") == "a�b�[2J�\u202f.py:1: needle"
+
+
 async def test_files_and_directories_come_sorted_without_the_ignored(bench: Bench) -> None:
     for path in ("src/b.py", "src/a.py", "README.md", ".env", ".git/HEAD", "build/x.o", "a.log"):
         bench.put(path, "x")

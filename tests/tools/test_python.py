@@ -15,6 +15,7 @@ from acp_agent.errors import ToolFailed
 from acp_agent.events import Event, Image, Text, ToolCallUpdated, ToolOutput
 from acp_agent.sandbox.bare import open_bare
 from acp_agent.sandbox.base import Policy, Running, Sandbox
+from acp_agent.sandbox.disk_guard import Floor
 from acp_agent.tools.base import Permission, Prepared, ToolResult
 from acp_agent.tools.python import PythonRules, PythonTool, python_spec
 from acp_agent.tools.python_code import code_of
@@ -285,6 +286,25 @@ async def test_a_cell_out_of_time_is_interrupted_and_its_state_kept(make_bench: 
     assert result.text.endswith(f"{TIMED_OUT}\n[The code was interrupted; variables are kept.]")
     assert await bench.text("x") == "5"
     assert bench.titles == []
+
+
+async def test_a_cell_that_fills_the_disk_is_stopped(make_bench: MakeBench, tmp_path: Path) -> None:
+    disk = os.statvfs(tmp_path)
+    bench = make_bench(
+        timeout=30,
+        writable=lambda: True,
+        floor=Floor(size=disk.f_bavail * disk.f_frsize - (50 << 20)),
+    )
+    result = await bench.call(
+        "import time\nx = 5\nwith open('flood', 'wb') as file:\n"
+        "  for _ in range(1000): file.write(bytes(1 << 20))\n"
+        "time.sleep(600)"
+    )
+    assert result.failed
+    assert f"[stopped: the disk of {str(bench.root)!r} is nearly full]" in result.text
+    assert TIMED_OUT not in result.text
+    (bench.root / "flood").unlink()
+    assert await bench.text("x") == "5"
 
 
 STUBBORN = (

@@ -76,6 +76,9 @@ async def test_a_slip_in_the_action_is_understood() -> None:
         {"action": "ResizePane", "id": "p", "size": {"width": 0, "height": 3}},
         {"action": "SetState", "id": "p", "state": "Broken"},
         {"action": "MovePane", "id": "p", "position": {"x": 1}},
+        {"action": "MovePane", "id": "p", "position": {"x": float("nan"), "y": 1}},
+        {"action": "ResizePane", "id": "p", "size": {"width": float("inf"), "height": 3}},
+        {"action": "Focus", "id": 5},
         {},
     ],
 )

@@ -99,7 +99,7 @@ class Ddgs:
         """Return at most `count` results. Raises SearchFailed."""
         # Abandoned on cancel: the thread's own time limits end it.
         hits = await to_thread.run_sync(self.ask, query, count, abandon_on_cancel=True)
-        return [_result(hit, "href", "body") for hit in hits[:count] if hit.get("href")]
+        return _results([hit for hit in hits[:count] if hit.get("href")], "href", "body")
 
 
 def search_engine(searxng_url: str, variables: Mapping[str, str]) -> SearchEngine:
@@ -121,7 +121,7 @@ def searxng(url: str) -> HttpEngine:
         return Query(f"{base}/search?{urlencode({'q': query, 'format': 'json'})}")
 
     def read(answer: JsonObject) -> list[Result]:
-        return [_result(hit, "url", "content") for hit in answer["results"]]
+        return _results(answer["results"], "url", "content")
 
     closed = "no JSON; add json to search.formats in its settings"
     return HttpEngine(f"SearXNG at {host_of(url)}", ask, read, {403: closed})
@@ -134,8 +134,9 @@ def you(key: str, url: str = YOU) -> HttpEngine:
         return Query(url, {"x-api-key": key}, {"query": query, "count": count})
 
     def read(answer: JsonObject) -> list[Result]:
-        kinds = (answer["results"].get(kind) or () for kind in ("web", "news"))
-        return [_result(hit, "url", "snippets", "description") for hits in kinds for hit in hits]
+        kinds: JsonObject = answer["results"]
+        hits = [*(kinds.get("web") or ()), *(kinds.get("news") or ())]
+        return _results(hits, "url", "snippets", "description")
 
     return HttpEngine("You.com", ask, read, _bad_key("YDC_API_KEY"))
 
@@ -148,7 +149,7 @@ def exa(key: str, url: str = EXA) -> HttpEngine:
         return Query(url, {"x-api-key": key}, body)
 
     def read(answer: JsonObject) -> list[Result]:
-        return [_result(hit, "url", "summary", "text") for hit in answer["results"]]
+        return _results(answer["results"], "url", "summary", "text")
 
     return HttpEngine("Exa", ask, read, _bad_key("EXA_API_KEY"))
 
@@ -170,9 +171,18 @@ def _ask_ddgs(query: str, count: int) -> Sequence[JsonObject]:
         raise SearchFailed(f"the search engines did not answer ({error})") from error
 
 
+def _results(hits: Sequence[object], url: str, *summaries: str) -> list[Result]:
+    """Return the hits that have an address. Raises KeyError if there are others only."""
+    found = [cast("JsonObject", hit) for hit in hits if isinstance(hit, dict)]
+    results = [_result(hit, url, *summaries) for hit in found if isinstance(hit.get(url), str)]
+    if hits and not results:
+        raise KeyError(url)
+    return results
+
+
 def _result(hit: JsonObject, url: str, *summaries: str) -> Result:
     texts = (hit.get(name) for name in summaries)
     summary = next((text for text in texts if text), "")
     if isinstance(summary, list):
         summary = " ".join(map(str, cast("list[object]", summary)))
-    return Result(str(hit[url]), str(hit.get("title") or ""), str(summary))
+    return Result(hit[url], str(hit.get("title") or ""), str(summary))

@@ -132,9 +132,7 @@ def _content_type(response: Response) -> tuple[str, str]:
     written = response.headers.get("content-type", "")
     if not written.strip():
         return "", ""
-    message = Message()
-    message["content-type"] = written
-    name, charset = message.get_content_type(), message.get_content_charset() or ""
+    name, charset = _declared(written)
     if ";" not in written and "/" not in written:
         return "", charset
     if name in _HTML:
@@ -147,6 +145,19 @@ def _content_type(response: Response) -> tuple[str, str]:
         f"the content is {written.partition(';')[0].strip()[:80]!r};"
         " only HTML, text, JSON and XML can be read"
     )
+
+
+def _declared(written: str) -> tuple[str, str]:
+    """Return the name and the charset in a content type."""
+    message = Message()
+    message["content-type"] = written
+    try:
+        return message.get_content_type(), message.get_content_charset() or ""
+    except (
+        ValueError,
+        TypeError,
+    ):  # parameters in pieces, some of them unnumbered or past counting
+        return written.partition(";")[0].strip().lower(), ""
 
 
 def _sniffed(text: str) -> str:

@@ -22,9 +22,12 @@ class Links:
         self._ids: dict[str, int] = {}
 
     def resolve(self, href: str) -> str:
-        """Return the URL that `href` leads to, "" where it leads nowhere that can be opened."""
+        """Return the URL that `href` leads to, "" where it leads nowhere that can be opened.
+
+        Links behind the first 5,000 are no links any more.
+        """
         href = href.strip()
-        if not href or href.startswith("#"):
+        if not href or href.startswith("#") or len(self._ids) >= MOST:
             return ""
         try:
             url = urljoin(self.base, href)
@@ -39,8 +42,6 @@ class Links:
     def written(self, url: str, text: str) -> str:
         """Return the link as the model reads it; `text` is on one line."""
         text = text.replace("†", "‡")
-        if len(self._ids) >= MOST and url not in self._ids:
-            return text
         number = self._ids.setdefault(url, len(self._ids))
         self.urls[number] = url
         domain = host_of(url)

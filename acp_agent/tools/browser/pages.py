@@ -21,6 +21,7 @@ MOST_LINES = 400  # where the model asks for lines by number: 8,000 tokens or so
 MATCHES = 50
 MATCH_LINES = 4
 LONGEST_WORD = 1000
+LONGEST_TITLE = 200  # it stands before the window, which does not measure it
 KEPT = 32  # pages whose lines are kept
 
 # Every line costs three tokens or more by its number alone.
@@ -56,7 +57,8 @@ class Page:
 
 def make_page(url: str, title: str, text: str, links: Mapping[int, str]) -> Page:
     """Return a page of the web, or of search results (which have no URL)."""
-    return Page(url, one_line(page_text(title)), wrapped(f"\nURL: {url}\n{text}"), links)
+    title = shortened(one_line(page_text(title)), LONGEST_TITLE)
+    return Page(url, title, wrapped(f"\nURL: {url}\n{text}"), links)
 
 
 def wrapped(text: str) -> Sequence[str]:
@@ -105,7 +107,7 @@ def found(page: Page, pattern: str) -> Page:
         matches[len(chunks)] = number
         chunks.append(f"# 【{len(chunks)}†match at L{number}】\n{snippet}")
         number += MATCH_LINES
-    asked = one_line(pattern)
+    asked = shortened(one_line(pattern), LONGEST_TITLE)
     text = "\n\n".join(chunks) or f"No `find` results for pattern: `{asked}`"
     return Page(
         f"{page.url}/find?pattern={quote(asked)}",

@@ -62,6 +62,7 @@ class _Renderer:
         self._links = links
         self._lists: list[int | None] = []  # the next number; None where there are bullets
         self._link: list[str] | None = None  # the text of the open link so far
+        self._url = ""  # where it leads
         self._pre = 0
         self._images = 0
 
@@ -100,8 +101,9 @@ class _Renderer:
         elif tag in ("pre", "blockquote", "dd"):
             self._pre += tag == "pre"
             self.blocks.indent("> " if tag == "blockquote" else "    ")
-        elif tag == "a" and self._link is None and self._links.resolve(element.get("href") or ""):
-            self._link = []
+        elif tag == "a" and self._link is None:
+            self._url = self._links.resolve(element.get("href") or "")
+            self._link = [] if self._url else None
         else:
             self._start_inline(tag, element)
 
@@ -151,9 +153,8 @@ class _Renderer:
     def _end_link(self, element: Element) -> None:
         text = " ".join("".join(self._link or ()).split())
         self._link = None
-        url = self._links.resolve(element.get("href") or "")
         if text:
-            self._say_link(self._links.written(url, text), element)
+            self._say_link(self._links.written(self._url, text), element)
             return
         for image in element.iter("img"):  # a link that is a picture is shown as one
             self._image(image.get("alt") or image.get("title") or "")

@@ -26,6 +26,7 @@ from acp_agent.tools.browser.arguments import (
 )
 from acp_agent.tools.browser.browser import Browser, Target
 from acp_agent.tools.browser.harmless import harmless, one_line, shortened
+from acp_agent.tools.fence import fenced
 from acp_agent.tools.raw_body import RawBody
 
 LONGEST_TITLE = 100
@@ -88,6 +89,8 @@ class Search:
             kind=self.kind,
             run=run,
             raw_input=asked.model_dump(exclude_defaults=True),
+            # All of the words are shown: a title is too short for what can be sent in them.
+            content=(Text(fenced(query)),),
             permission=Permission(
                 self.name, f"searches by {self._browser.engine.name}", reads=True
             ),
@@ -180,8 +183,8 @@ def _link(written: int | str) -> int | str:
     """Return a link's number also where the model wrote it as text."""
     if isinstance(written, int):
         return written
-    text = written.strip()
-    return int(text or -1) if len(text) < 7 and (text.isdecimal() or not text) else text
+    text = written.strip() or "-1"
+    return int(text) if len(text) < 7 and text.removeprefix("-").isdecimal() else text
 
 
 def _shown(target: Target) -> str:

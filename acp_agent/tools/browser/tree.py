@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, cast
 
@@ -26,8 +27,19 @@ class Element(Protocol):
     def __len__(self) -> int: ...
 
 
+# The elements that are kept of a document that is too deep: they hold text, and no layout.
+_KEPT = r"(?:a|br|p|li|h[1-6]|tr|td|th|title|base|script|style|template|head)"
+_NESTING = re.compile(rf"</?(?!{_KEPT}[\s/>])[a-z][^<>]*>", re.IGNORECASE)
+
+
 def parse(html: str) -> Element | None:
     """Return the root of a document; None where there is nothing in it. Never raises."""
+    root, too_deep = _parsed(html)
+    # Behind such a depth nothing is read. Most of those that are kept close each other.
+    return _parsed(_NESTING.sub(" ", html))[0] if too_deep else root
+
+
+def _parsed(html: str) -> tuple[Element | None, bool]:
     # `huge_tree` raises the depth at which libxml2 stops reading from 256 elements to 2,048.
     parser = etree.HTMLParser(
         encoding="utf-8",
@@ -40,9 +52,11 @@ def parse(html: str) -> Element | None:
     # U+0000 would end the input; a str with an encoding declaration would be refused.
     data = html.replace("\0", "").encode("utf-8", "replace")
     try:
-        return cast("Element | None", etree.fromstring(data, parser))
+        root = cast("Element | None", etree.fromstring(data, parser))
     except etree.LxmlError:
-        return None
+        return None, False
+    log = cast("Any", parser.error_log)
+    return root, bool(log.filter_types(etree.ErrorTypes.ERR_RESOURCE_LIMIT))
 
 
 def walk(root: Element, skips: Callable[[Element], bool]) -> Iterator[tuple[str, Element]]:

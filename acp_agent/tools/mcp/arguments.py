@@ -13,8 +13,8 @@ import anyio
 from anyio import to_thread
 
 from acp_agent.errors import ToolFailed
+from acp_agent.plain import one_line
 from acp_agent.tools.mcp.offer import Offer
-from acp_agent.tools.plain import one_line
 
 CHECK_SECONDS = 2.0
 Json = Mapping[str, object]
@@ -51,7 +51,7 @@ def _parsed(name: str, offer: Offer, body: str) -> dict[str, Any]:
         value, end = cast("tuple[object, int]", _DECODER.raw_decode(text))
         if text[end:].strip("}]) \n\t"):
             raise ValueError(f"more text after the JSON value, at character {end}")
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
     except UnicodeEncodeError:
         raise ToolFailed(f"the arguments of {name} hold an escape that is no character") from None
     except (ValueError, RecursionError) as error:

@@ -29,13 +29,13 @@ from pydantic import ValidationError
 
 from acp_agent import __version__
 from acp_agent.errors import ToolFailed
+from acp_agent.plain import one_line
 from acp_agent.servers import HttpServer, ServerConfig
 from acp_agent.tools.base import ToolResult
 from acp_agent.tools.mcp.http import LastStatus, http_streams
-from acp_agent.tools.mcp.offer import Offer, make_offer
+from acp_agent.tools.mcp.offer import LONGEST_NAME, Offer, make_offer
 from acp_agent.tools.mcp.results import tool_result
 from acp_agent.tools.mcp.stdio import LastWords, stdio_streams
-from acp_agent.tools.plain import one_line
 
 MOST_TOOLS = 500
 MOST_PAGES = 50
@@ -62,8 +62,9 @@ class _Session(ClientSession):
 class Link:
     """A connection whose server has introduced itself."""
 
-    def __init__(self, session: ClientSession) -> None:
+    def __init__(self, session: ClientSession, status: LastStatus) -> None:
         self._session = session
+        self._status = status
 
     async def tools(self) -> tuple[Offer, ...]:
         """Return all tools, page by page. Raises as `explain` explains."""
@@ -89,19 +90,22 @@ class Link:
             ToolFailed: The server refused, or what it answered is no answer.
 
         """
+        name = one_line(tool, LONGEST_NAME)
+        self._status.forget()
         try:
             answer = await self._session.call_tool(tool, arguments)
         except MCPError as error:
             if error.code == CONNECTION_CLOSED:
                 raise Ended from None
-            if error.message == SESSION_GONE:
+            # A server that was restarted knows no session; it may say so in words of its own.
+            if error.message == SESSION_GONE or self._status.is_not_found:
                 raise Forgotten from None
-            raise ToolFailed(f"{tool}: {one_line(error.message, LONGEST_MESSAGE)}") from None
+            raise ToolFailed(f"{name}: {one_line(error.message, LONGEST_MESSAGE)}") from None
         except ValidationError:
-            raise ToolFailed(f"{tool} answered with something that is no result") from None
+            raise ToolFailed(f"{name} answered with something that is no result") from None
         except RuntimeError:
-            raise ToolFailed(f"{tool} wants to ask the user, which it cannot here") from None
-        return tool_result(tool, answer)
+            raise ToolFailed(f"{name} wants to ask the user, which it cannot here") from None
+        return tool_result(name, answer)
 
     async def watch(self, changed: Callable[[], None]) -> None:
         """Hear of changes of the list, where the server tells only those who listen."""
@@ -137,7 +141,7 @@ async def connect(
     async with opening as (read, write):
         async with _Session(read, write, message_handler=hear, client_info=about) as session:
             await _introduce(session)
-            yield Link(session)
+            yield Link(session, account.status)
 
 
 async def _introduce(session: ClientSession) -> None:
@@ -165,12 +169,16 @@ class News:
     """What can happen to a connection while nobody calls: it ends, or its tools change."""
 
     def __init__(self) -> None:
-        self.is_lost = False
         self.has_changed = False
         self._happened = anyio.Event()
+        self._lost = anyio.Event()
+
+    @property
+    def is_lost(self) -> bool:
+        return self._lost.is_set()
 
     def lost(self) -> None:
-        self.is_lost = True
+        self._lost.set()
         self._happened.set()
 
     def changed(self) -> None:
@@ -181,6 +189,10 @@ class News:
         """Return when something has happened since the last time."""
         await self._happened.wait()
         self._happened = anyio.Event()
+
+    async def end(self) -> None:
+        """Return when the connection has ended."""
+        await self._lost.wait()
 
 
 def explain(error: Exception) -> str:

@@ -13,6 +13,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import SessionMessage
 
 from acp_agent.servers import HttpServer
+from acp_agent.tools.mcp.leniency import readable
 
 SECONDS = 30.0
 A_DAY = 86_400.0  # that a stream may be silent; how long a call may take is decided elsewhere
@@ -22,6 +23,13 @@ class LastStatus:
     """The status of the last answer that was an error."""
 
     def __init__(self) -> None:
+        self.code = 0
+
+    @property
+    def is_not_found(self) -> bool:
+        return self.code == 404
+
+    def forget(self) -> None:
         self.code = 0
 
     async def look(self, response: httpx2.Response) -> None:
@@ -71,6 +79,8 @@ async def _watched(
         try:
             with to_session:
                 async for message in source:
+                    if isinstance(message, SessionMessage):
+                        readable(message.message)
                     await to_session.send(message)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             pass

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from acp_agent.plain import one_line, plain
 from acp_agent.tools.mcp.schema import shown
-from acp_agent.tools.plain import one_line, plain
 
 LONGEST_DESCRIPTION = 1_000
 LONGEST_TITLE = 80
+LONGEST_NAME = 64
 
 
 @dataclass(frozen=True, slots=True)

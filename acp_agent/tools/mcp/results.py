@@ -18,11 +18,12 @@ from mcp_types import (
 )
 
 from acp_agent.events import Image, Text, ToolContent
+from acp_agent.plain import one_line, plain
 from acp_agent.tools.base import ToolResult
 from acp_agent.tools.output import capped
-from acp_agent.tools.plain import one_line, plain
 
 MOST_IMAGES = 8
+LARGEST_IMAGE = 2_000_000  # characters of base64, which is what an editor is sent
 LONGEST_SHOWN = 20_000
 
 
@@ -68,6 +69,8 @@ def _images(block: ContentBlock) -> tuple[Image, ...]:
     if not isinstance(block, ImageContent):
         return ()
     kind = one_line(block.mime_type, 40)
+    if len(block.data) > LARGEST_IMAGE:
+        return ()
     try:
         base64.b64decode(block.data, validate=True)
     except (binascii.Error, ValueError):

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import cast
 
-from acp_agent.tools.plain import one_line
+from acp_agent.plain import one_line
 
 DEEPEST = 5
 MOST_NODES = 200
@@ -109,8 +109,10 @@ class _Reader:
         """Return properties and required of the schema and of all that `allOf` lays over it."""
         properties = dict(_object(schema.get("properties")))
         required = _list(schema.get("required"))
-        for part in _list(schema.get("allOf"))[:MOST_CHOICES] if depth <= DEEPEST else []:
+        for part in _list(schema.get("allOf"))[:MOST_CHOICES]:
             self._nodes += 1
+            if depth > DEEPEST or self._nodes > MOST_NODES:
+                break
             below = self._merged(self._resolved(part), depth + 1)
             properties |= _object(below.get("properties"))
             required = required + _list(below.get("required"))

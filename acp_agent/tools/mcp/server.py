@@ -15,9 +15,10 @@ import anyio
 from anyio import to_thread
 
 from acp_agent.errors import ToolFailed
+from acp_agent.plain import one_line
 from acp_agent.servers import ServerConfig
 from acp_agent.tools.base import ToolResult
-from acp_agent.tools.mcp.offer import Offer
+from acp_agent.tools.mcp.offer import LONGEST_NAME, Offer
 
 if TYPE_CHECKING:
     from acp_agent.tools.mcp.connection import Account, Link, News
@@ -26,16 +27,21 @@ logger = logging.getLogger(__name__)
 
 RESTARTS = 3  # in a row, without a call between them that was answered
 OBITUARY = 1.0
+PAUSE = 1.0  # seconds from one listing to the next
 SHORTEST_SECRET = 4
 
 
 @dataclass(frozen=True, slots=True)
 class TimeLimits:
-    """Seconds: to start and be introduced (a package may have to be fetched), to list, to call."""
+    """Seconds: to start and be introduced (a package may have to be fetched), to list, to call.
+
+    `patience` is how long after the session was opened a prompt waits for servers.
+    """
 
     connect: float = 60.0
     list: float = 30.0
     call: float = 120.0
+    patience: float = 5.0
 
 
 class McpServer:
@@ -79,9 +85,12 @@ class McpServer:
         try:
             with anyio.fail_after(self._limits.call):
                 result = await link.call(tool, arguments)
+        except ToolFailed as error:
+            raise ToolFailed(_without(str(error), self._config.secrets)) from None
         except TimeoutError:
             raise ToolFailed(
-                f"{tool} of mcp server {self.name!r} did not answer within {self._limits.call:g} s"
+                f"{one_line(tool, LONGEST_NAME)} of mcp server {self.name!r} did not answer"
+                f" within {self._limits.call:g} s"
             ) from None
         except Forgotten:
             self._lose(link)
@@ -158,6 +167,9 @@ class McpServer:
                 if news.has_changed and not news.is_lost:
                     news.has_changed = False
                     await self._list_again(link)
+                    # A server may answer every listing with news.
+                    with anyio.move_on_after(PAUSE):
+                        await news.end()
             tasks.cancel_scope.cancel()
 
     async def _list_again(self, link: Link) -> None:
@@ -167,7 +179,8 @@ class McpServer:
             with anyio.fail_after(self._limits.list):
                 self.offers = await link.tools()
         except Exception as error:  # as in _live; what was listed before may well still be there
-            self._tell(f"mcp server {self.name!r} does not list its tools: {explain(error)}")
+            why = _without(explain(error), self._config.secrets)
+            self._tell(f"mcp server {self.name!r} does not list its tools: {why}")
 
     def _up(self, link: Link) -> None:
         logger.info("mcp server %r is ready: %d tools", self.name, len(self.offers))

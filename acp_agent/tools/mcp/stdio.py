@@ -19,9 +19,10 @@ from mcp.client._transport import TransportStreams
 from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 
+from acp_agent.plain import one_line
 from acp_agent.sandbox.process import process_group
 from acp_agent.servers import StdioServer
-from acp_agent.tools.plain import one_line
+from acp_agent.tools.mcp.leniency import readable
 
 GRACE = 0.3
 LONGEST_LINE = 16 * 1024 * 1024
@@ -39,6 +40,10 @@ ToSession = MemoryObjectSendStream[SessionMessage | Exception]
 FromSession = MemoryObjectReceiveStream[SessionMessage]
 
 
+class Endless(Exception):
+    """A line is longer than any message."""
+
+
 class LastWords:
     """The last lines of a server's stderr, and how it ended if it was not asked to."""
 
@@ -47,6 +52,7 @@ class LastWords:
         self.is_leaving = False
         self.exit_code: int | None = None
         self.nonsense = 0
+        self.is_endless = False
 
     def heard(self, line: str) -> None:
         if line.strip():
@@ -54,6 +60,8 @@ class LastWords:
 
     def __str__(self) -> str:
         parts = [] if self.exit_code is None else [f"exit code {self.exit_code}"]
+        if self.is_endless:
+            parts.append(f"it sent a line of more than {LONGEST_LINE // 1024**2} MiB")
         if self.nonsense:
             parts.append(f"{self.nonsense} lines on its stdout were no MCP")
         said = " / ".join(self._lines)
@@ -115,9 +123,11 @@ async def _read(
                 except ValueError:
                     words.nonsense += 1  # many servers print what belongs on stderr
                     continue
-                await to_session.send(SessionMessage(message))
+                await to_session.send(SessionMessage(readable(message)))
     except (anyio.BrokenResourceError, anyio.ClosedResourceError):
         return  # the session is over
+    except Endless:
+        words.is_endless = True
     if not words.is_leaving:
         with anyio.move_on_after(GRACE):
             words.exit_code = await process.wait()
@@ -125,7 +135,7 @@ async def _read(
 
 
 async def _lines(stream: ByteReceiveStream) -> AsyncGenerator[bytes]:
-    """Give the lines; a line that is too long is the end."""
+    """Give the lines. Raises Endless."""
     buffer = bytearray()
     while True:
         try:
@@ -140,7 +150,7 @@ async def _lines(stream: ByteReceiveStream) -> AsyncGenerator[bytes]:
             begin = end + 1
         buffer += data[begin:]
         if len(buffer) > LONGEST_LINE:
-            return
+            raise Endless
 
 
 async def _write(process: Process, from_session: FromSession) -> None:
@@ -160,5 +170,5 @@ async def _hear(process: Process, words: LastWords) -> None:
     try:
         async for line in _lines(process.stderr):
             words.heard(line.decode("utf-8", "replace"))
-    except anyio.ClosedResourceError:
+    except (anyio.ClosedResourceError, Endless):
         return

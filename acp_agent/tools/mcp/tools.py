@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -14,19 +13,19 @@ from pydantic import BaseModel
 from acp_agent.conversation import ToolSpec
 from acp_agent.errors import ToolFailed
 from acp_agent.events import Emit, Text, ToolKind
+from acp_agent.plain import one_line
 from acp_agent.servers import ServerConfig
 from acp_agent.tools.base import Permission, Prepared, ToolResult
 from acp_agent.tools.call_arguments import parse_arguments
+from acp_agent.tools.fence import fenced
 from acp_agent.tools.mcp.arguments import read_arguments
 from acp_agent.tools.mcp.catalog import Catalog, Entry, Listing
 from acp_agent.tools.mcp.finding import find_tools, told
 from acp_agent.tools.mcp.names import key
 from acp_agent.tools.mcp.server import McpServer, TimeLimits
-from acp_agent.tools.plain import one_line, plain
 from acp_agent.tools.spec import tool_spec
 
 FIND = "find_tool"
-PATIENCE = 5.0  # seconds after the session was opened that a prompt waits for servers
 END = 2.0
 LONGEST_SHOWN = 20_000
 
@@ -49,12 +48,13 @@ class McpTools:
         budget: int,
         count: Callable[[str], int],
         tell: Callable[[str], None],
+        patience: float,
     ) -> None:
         """Take servers whose tasks run, what their tools may cost, and how to count that."""
         self._servers = servers
         self._tell = tell
         self._catalog = Catalog(budget, count, tool_spec(FIND, FindToolArguments))
-        self._patience = anyio.current_time() + PATIENCE
+        self._patience = anyio.current_time() + patience
         self._refreshing = anyio.Lock()
 
     @property
@@ -161,7 +161,8 @@ def open_mcp_tools(
     running = [McpServer(config, cwd, limits, tell) for config in servers]
     for server in running:
         spawn(server.run)
-    return McpTools(running, budget=budget, count=count, tell=tell)
+    patience = limits.patience
+    return McpTools(running, budget=budget, count=count, tell=tell, patience=patience)
 
 
 def _kind(entry: Entry) -> ToolKind:
@@ -170,6 +171,4 @@ def _kind(entry: Entry) -> ToolKind:
 
 
 def _block(values: dict[str, Any]) -> str:
-    text = plain(json.dumps(values, ensure_ascii=False, indent=1))
-    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
-    return f"{fence}json\n{text[:LONGEST_SHOWN]}\n{fence}"
+    return fenced(json.dumps(values, ensure_ascii=False, indent=1)[:LONGEST_SHOWN], "json")

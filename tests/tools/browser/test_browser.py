@@ -170,6 +170,7 @@ async def test_what_goes_out_needs_leave_by_engine_and_host(stage: Stage) -> Non
         "search",
         Permission("browser.search", "searches by Scripted", reads=True),
     )
+    assert search.content == (Text("```\na b\n```"),)
     opened = await stage.prepare("browser.open", id="https://a.org:8443/x?y=%E2%80%AEz")
     assert (opened.title, opened.kind, opened.permission, opened.content) == (
         "Open a.org:8443/x?y=z",
@@ -182,6 +183,9 @@ async def test_what_goes_out_needs_leave_by_engine_and_host(stage: Stage) -> Non
 
 async def test_what_is_open_already_needs_no_leave(stage: Stage) -> None:
     await stage.say("open", id=f"{PYTHON}0.html")
+    for written in ("", " ", "-1", -1):
+        again = await stage.prepare("browser.open", id=written)
+        assert (again.title, again.permission) == ("Open Asyncio docs", None)
     scroll = await stage.prepare("browser.open", loc=3)
     find = await stage.prepare("browser.find", pattern="x")
     assert (scroll.title, scroll.permission) == ("Open Asyncio docs", None)
@@ -227,6 +231,11 @@ async def test_a_find_gives_at_most_fifty_places() -> None:
     places = await stage.say("open", loc=0, num_lines=400)
     assert places.count("†match at L") == 50
     assert stage.browser.address(1) == "https://a.org/"
+
+
+async def test_a_long_pattern_is_not_repeated_to_the_model(stage: Stage) -> None:
+    await stage.say("open", id=f"{PYTHON}0.html")
+    assert len(await stage.say("find", pattern="x" * 1_000_000)) < 1_000
 
 
 async def test_pages_of_long_ago_are_let_go_and_their_addresses_kept() -> None:

@@ -88,6 +88,8 @@ async def test_the_charset_is_found_in_whatever_says_it(body: bytes, kind: str, 
         ("application/atom+xml", "text"),
         ("", "html"),
         ("nonsense", "html"),
+        (f"text/html; charset*{'9' * 5_000}=x", "html"),
+        ("Text/HTML; charset*=utf-8''%zz; charset*0=a", "html"),
     ],
 )
 async def test_readable_kinds_are_told_apart(content_type: str, kind: str) -> None:

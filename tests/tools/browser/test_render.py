@@ -125,6 +125,19 @@ def test_a_title_is_one_line() -> None:
     assert page.title == "a <b>b"
 
 
+@pytest.mark.parametrize("tag", ["div", "b", "blockquote", "ul><li", "table><tr><td"])
+def test_what_stands_too_deep_is_read_all_the_same(tag: str) -> None:
+    html = "<title>Deep</title><p>before" + f"<{tag}>" * 100_000 + "x <a href=/y>y</a><p>after"
+    page = read_document(Document(URL, "html", html))
+    words = "\n".join(page.lines[2:]).replace("*", " ").split()
+    assert (page.title, words) == ("Deep", ["before", "x", "【0†y】", "after"])
+
+
+def test_a_long_title_is_cut_before_the_window() -> None:
+    page = read_document(Document(URL, "html", f"<title>{'x y ' * 500_000}</title><p>hi"))
+    assert (len(page.title), page.title[-5:]) == (200, " x...")
+
+
 def test_json_is_set_out_and_other_text_is_left() -> None:
     page = read_document(Document(URL, "json", '{"a": [1, "é"]}'))
     assert list(page.lines[2:]) == ["{", ' "a": [', "  1,", '  "é"', " ]", "}"]

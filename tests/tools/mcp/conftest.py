@@ -79,7 +79,7 @@ async def open_bench(
                 cwd,
                 tasks.start_soon,
                 notes.append,
-                limits=limits or TimeLimits(),
+                limits=limits or TimeLimits(patience=40),  # machines may be busy
                 budget=budget,
                 count=lambda text: len(text) // 4,
             )
@@ -92,11 +92,12 @@ async def open_bench(
 
 
 @contextmanager
-def served(name: str, transport: str) -> Generator[tuple[str, Callable[[], None]]]:
-    """Serve on a free port until the block is left; give the address, and how to stop it now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def served(name: str, transport: str, port: int = 0) -> Generator[tuple[str, Callable[[], None]]]:
+    """Serve on a (free) port until the block is left; give the address, and how to stop it now."""
+    if not port:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
     command = [sys.executable, GOOD, name, transport, str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:

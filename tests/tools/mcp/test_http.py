@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -51,6 +51,27 @@ async def test_a_server_that_goes_away_is_told_by_the_call(kind: str) -> None:
             words = await bench.refusal("web__echo", text="hi")
             assert "mcp server 'web'" in words
             assert "nothing answers at its address" in await bench.refusal("web__echo", text="hi")
+
+
+@pytest.mark.parametrize("kind", ["http", "sse"])
+async def test_a_server_that_was_started_anew_is_reached_again(kind: str) -> None:
+    with served("rich", kind) as (url, stop):
+        async with open_bench(HttpServer("web", url, sse=kind == "sse")) as bench:
+            assert await bench.text("web__echo", text="hi") == "hi"
+            await anyio.to_thread.run_sync(stop)
+            port = int(url.split(":")[2].partition("/")[0])
+            with await anyio.to_thread.run_sync(started, kind, port):
+                if kind == "http":  # it does not hear of the end before it asks
+                    words = await bench.refusal("web__echo", text="hi")
+                    assert words == "mcp server 'web' was restarted; call again"
+                assert await bench.text("web__echo", text="again") == "again"
+
+
+def started(kind: str, port: int) -> ExitStack:
+    """Serve at a port until the stack is closed."""
+    stack = ExitStack()
+    stack.enter_context(served("rich", kind, port))
+    return stack
 
 
 @asynccontextmanager

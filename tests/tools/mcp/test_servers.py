@@ -112,7 +112,7 @@ async def test_servers_that_do_not_work_are_told_and_the_others_go_on() -> None:
 
 
 async def test_a_server_that_is_late_is_told_once_and_its_tools_come_later() -> None:
-    async with open_bench(good(), bad("hang")) as bench:
+    async with open_bench(good(), bad("hang"), limits=TimeLimits()) as bench:
         assert bench.notes == ["mcp servers still starting, their tools come later: 'hang'"]
         assert "rich__echo" in bench.names()
         with anyio.fail_after(1):
@@ -207,7 +207,7 @@ async def test_more_tools_than_the_prompt_can_hold_are_found_by_words() -> None:
 
 async def test_closing_ends_every_server_also_one_that_will_not_go() -> None:
     before = descendants(os.getpid())
-    async with open_bench(good(), bad("stubborn"), bad("hang")) as bench:
+    async with open_bench(good(), bad("stubborn"), bad("hang"), limits=TimeLimits()) as bench:
         below = descendants(os.getpid()) - before
         assert len(below) >= 3
         with anyio.fail_after(3):

@@ -25,6 +25,14 @@ def plain(text: str) -> str:
     return _UNSEEN.sub("\ufffd", _ESCAPES.sub("", text))
 
 
+def named(text: str) -> str:
+    """Return a name on one line, a mark for every character that is not seen.
+
+    Blanks stay what they are, for there are file names with unusual ones.
+    """
+    return _UNSEEN.sub("\ufffd", text.replace("\n", "\ufffd").replace("\t", "\ufffd"))
+
+
 def one_line(text: str, limit: int) -> str:
     """Return `text` as one plain line of at most `limit` characters."""
     line = " ".join(plain(text[: 4 * limit]).split())
