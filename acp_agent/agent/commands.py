@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import NamedTuple
 
+from acp_agent.agent.command_list import COMMANDS
 from acp_agent.agent.compaction import Compactor
 from acp_agent.agent.options import SessionOptions
 from acp_agent.agent.tally import Tally
@@ -15,26 +15,6 @@ from acp_agent.tools.base import Toolbox
 FORMS = ("md", "html", "jsonl")
 Export = Callable[[str], Awaitable[str]]
 """Writes the conversation in one of `FORMS` and returns where. Raises AgentError."""
-
-
-class Command(NamedTuple):
-    """A command as the client lists it; `hint` says what may follow its name."""
-
-    name: str
-    description: str
-    hint: str = ""
-
-
-COMMANDS = (
-    Command("compact", "Sum up the conversation so far, to make room", "what to keep in mind"),
-    Command("status", "Model, mode, approvals, and how full the context is"),
-    Command("usage", "Tokens and times of this session"),
-    Command("tools", "The tools that the model has"),
-    Command("routing", "Who answered the last prompts, and why"),
-    Command("diff", "What was changed in this session"),
-    Command("export", "Write the conversation to a file", "md, html or jsonl"),
-    Command("help", "These commands"),
-)
 
 
 def parse(words: str) -> tuple[str, str] | None:

@@ -23,11 +23,12 @@ from acp_agent.agent.recorder import NoRecord, Recorder
 from acp_agent.agent.rewriting import NewRewriter, Unchanged
 from acp_agent.agent.setup import Setup
 from acp_agent.agent.tally import Tally
+from acp_agent.agent.titles import ask_title, title_of
 from acp_agent.agent.turn import DEFAULT_LIMITS, Limits, Turn
 from acp_agent.agent.voice import SmallModel, Voice
 from acp_agent.conversation import Effort, Entry, ModelRequest, UserMessage
 from acp_agent.errors import AgentError, ContextOverflow, NoModel
-from acp_agent.events import Emit, Event, StopReason, TextDelta
+from acp_agent.events import Emit, Event, StopReason, TextDelta, Titled
 from acp_agent.routing.facts import Answerer, SessionFacts
 from acp_agent.tools.base import Toolbox
 
@@ -90,6 +91,7 @@ class Session:
         self._history = History(self._recorder, past.entries)
         self._tally = past.tally
         self._title = past.title
+        self._first_words = ""  # to be named by a small model
         self._compactor = Compactor(
             session_id,
             self._history,
@@ -124,8 +126,10 @@ class Session:
         if self._turn is not None:
             self._turn.cancel()
 
-    async def prewarm(self) -> None:
+    async def prewarm(self, emit: Emit) -> None:
         """Get the models ready for the next prompt; cancel it at will.
+
+        A small model that is there gives the session a better title, through `emit`.
 
         In mode `fm` GPT-OSS takes no memory before it is needed for the first time.
         """
@@ -135,14 +139,19 @@ class Session:
         async with anyio.create_task_group() as tasks:
             if fm is not None:
                 tasks.start_soon(_ready, fm.router.warm_up)
-                tasks.start_soon(_ready, partial(self._warm_small, fm.small))
+                tasks.start_soon(_ready, partial(self._warm_small, fm.small, emit))
             if fm is None or self._last == "delegate":
                 tasks.start_soon(_ready, self._read_ahead)
 
-    async def _warm_small(self, small: SmallModel) -> None:
+    async def _warm_small(self, small: SmallModel, emit: Emit) -> None:
         voice = await small.warm()
-        if voice is not None:
-            await read_ahead(voice, self._history.entries)
+        if voice is None:
+            return
+        if voice.may_ask and self._first_words:
+            words, self._first_words = self._first_words, ""
+            if title := await ask_title(voice, words):
+                await self._recorded_by(emit)(Titled(title))
+        await read_ahead(voice, self._history.entries)
 
     async def _read_ahead(self) -> None:
         await self._toolbox.ready()
@@ -172,11 +181,7 @@ class Session:
         return stop
 
     async def _recorded(self, number: int, message: UserMessage, emit: Emit) -> StopReason:
-        async def say(event: Event) -> None:
-            self._recorder.event(event)
-            self._tally.feed(event)
-            await emit(event)
-
+        say = self._recorded_by(emit)
         turn_id = f"{self.id}.{number}"
         command = parse(message.words)
         if command is not None:
@@ -186,12 +191,30 @@ class Session:
             message = replace(message, note=self._preface)
         self._history.add_user(message)
         try:
-            return await self._answer(turn_id, message, say)
+            stop = await self._answer(turn_id, message, say)
+            await self._name_by(message.words, say)
+            return stop
         except AgentError as error:
             logger.warning("turn of %s: %s", self.id, error)
             too_long = isinstance(error, ContextOverflow)
             self._history.forget_unanswered(all_of_them=too_long)
             raise
+
+    def _recorded_by(self, emit: Emit) -> Emit:
+        """Return what takes an event down before it is said."""
+
+        async def say(event: Event) -> None:
+            self._recorder.event(event)
+            self._tally.feed(event)
+            await emit(event)
+
+        return say
+
+    async def _name_by(self, words: str, say: Emit) -> None:
+        """Give the session its title after the first turn."""
+        if not self._title and (title := title_of(words)):
+            self._title, self._first_words = title, words
+            await say(Titled(title))
 
     async def _answer(self, turn_id: str, message: UserMessage, emit: Emit) -> StopReason:
         fm = self._orchestrated()

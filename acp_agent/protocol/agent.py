@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
+from acp_agent.agent.command_list import COMMANDS
 from acp_agent.agent.options import SessionOptions
 from acp_agent.errors import (
     INVALID_PARAMS,
@@ -149,7 +150,8 @@ class Agent:
     def _new_session(self, params: Fields) -> Reply:
         session = self.opened(params, self._new_id())
         self.sessions[session.id] = session
-        return Reply({"sessionId": session.id, **session_state(session)})
+        result: Object = {"sessionId": session.id, **session_state(session)}
+        return Reply(result, ((session.id, commands_update()),))
 
     def opened(self, params: Fields, session_id: str) -> OpenSession:
         """Return a session as the params of `session/new`, `load` and `resume` want it."""
@@ -174,6 +176,15 @@ class Agent:
             return Reply(result)
         update = {"sessionUpdate": "current_mode_update", "currentModeId": session.options["mode"]}
         return Reply(result, ((session.id, update),))
+
+
+def commands_update() -> Object:
+    """Return the update that names the slash commands; clients forget them with the process."""
+    listed: list[Object] = []
+    for name, description, hint in COMMANDS:
+        command: Object = {"name": name, "description": description}
+        listed.append({**command, "input": {"hint": hint}} if hint else command)
+    return {"sessionUpdate": "available_commands_update", "availableCommands": listed}
 
 
 def session_state(session: OpenSession) -> Object:

@@ -10,12 +10,13 @@ from functools import partial
 import anyio
 
 from acp_agent.agent.stored import SessionStore
-from acp_agent.protocol.agent import Agent, ClientCapabilities
+from acp_agent.protocol import jsonrpc
+from acp_agent.protocol.agent import Agent, ClientCapabilities, commands_update
 from acp_agent.protocol.channel import Channel, open_channel
 from acp_agent.protocol.client import ClientEditor
 from acp_agent.protocol.connection import Connection, Job, Transport
 from acp_agent.protocol.convert import Converter
-from acp_agent.protocol.jsonrpc import Notification, Request
+from acp_agent.protocol.jsonrpc import Notification, Object, Request
 from acp_agent.protocol.library import METHODS as LIBRARY
 from acp_agent.protocol.library import Library
 from acp_agent.protocol.opening import Opened, answer_request
@@ -58,7 +59,7 @@ class AgentHandler:
         params = Fields(request.params, request.method)
         if request.method in LIBRARY:
             job = self._library.job(request.method, params)
-            return job._replace(answered=self.warm_all)
+            return job._replace(answered=partial(self._taken_up, params))
         opened = self._agent.session(params)
         if request.method == "session/close":
             return self._close(opened)
@@ -117,6 +118,14 @@ class AgentHandler:
             return
         conversation.is_warm = False  # there is an answer more to read
         self.warm_all()
+
+    def _taken_up(self, params: Fields) -> None:
+        """Say what follows the answer to a request about sessions of before."""
+        self.warm_all()
+        session_id = params.text("sessionId") if params.has("sessionId") else ""
+        if session_id in self._agent.sessions:
+            update: Object = {"sessionId": session_id, "update": commands_update()}
+            self._connection.transport.put(jsonrpc.notification("session/update", update))
 
     def _conversation(self, opened: OpenSession) -> Conversation:
         if opened.id not in self._conversations:

@@ -37,8 +37,11 @@ class Session(Protocol):
         """End the turn that runs, if any; its prompt returns `cancelled`."""
         ...
 
-    async def prewarm(self) -> None:
-        """Get ready for the next prompt while the user types; may be cut off at any moment."""
+    async def prewarm(self, emit: Emit) -> None:
+        """Get ready for the next prompt while the user types; may be cut off at any moment.
+
+        What comes up meanwhile, such as a title, goes to `emit`.
+        """
         ...
 
     async def close(self) -> None: ...
@@ -117,7 +120,7 @@ class Conversation:
     async def _warm(self, scope: anyio.CancelScope) -> None:
         with scope:
             async with self._order:
-                await (await self._core()).prewarm()
+                await (await self._core()).prewarm(self._update)
         if scope.cancelled_caught:
             self.is_warm = False
 
@@ -165,6 +168,9 @@ class Conversation:
             _log.warning("dropped an update that came after the turn's end")
             return
         await self._tell_notes(turn)  # what came up since the turn began
+        await self._update(event)
+
+    async def _update(self, event: Event) -> None:
         for update in self._converter.updates(event):
             params: Object = {"sessionId": self._opened.id, "update": update}
             await self._send(jsonrpc.notification("session/update", params))

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, cast
 import anyio.to_thread
 
 from acp_agent.agent.stored import Listed
+from acp_agent.agent.titles import title_of
 from acp_agent.conversation import UserMessage
 from acp_agent.errors import AgentError
 from acp_agent.events import Event
@@ -26,7 +27,6 @@ from acp_agent.recording.trajectory import Trajectory
 
 PAGE = 50
 HEAD, TAIL = 16_384, 65_536  # bytes of a file that the list reads
-LONGEST_TITLE = 60
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _CURSOR = re.compile(r"([0-9]{1,20})-([A-Za-z0-9_-]{1,128})")
 
@@ -196,14 +196,6 @@ def _first_words(head: bytes) -> str:
         return ""
     words = _read(b'{"words":"' + found[1].rstrip(b"\\") + b'"}').get("words", "")
     return title_of(words) if isinstance(words, str) else ""
-
-
-def title_of(words: str) -> str:
-    """Return the first words of a prompt, as a title."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in words).split())
-    if len(line) <= LONGEST_TITLE:
-        return line
-    return line[:LONGEST_TITLE].rpartition(" ")[0].rstrip() + "…"
 
 
 def _read(line: bytes) -> dict[str, Any]:

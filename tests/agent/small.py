@@ -11,7 +11,7 @@ import anyio
 
 from acp_agent.agent.voice import Voice
 from acp_agent.backends.reply import Reply, ReplyStream
-from acp_agent.conversation import ModelRequest, ModelStep
+from acp_agent.conversation import Message, ModelRequest, ModelStep
 from acp_agent.errors import BackendError, EngineUnavailable
 from acp_agent.events import Emit
 from acp_agent.ports import Availability, Chooser, ModelEvent, ModelInfo, Timings
@@ -40,6 +40,7 @@ class Small:
         self._window = window
         self.requests: list[ModelRequest] = []
         self.prefills: list[ModelRequest] = []
+        self.title = ""
 
     async def is_available(self) -> Availability:
         return Availability("ready")
@@ -57,7 +58,8 @@ class Small:
         self.prefills.append(request)
 
     async def complete(self, request: ModelRequest) -> ModelStep:
-        raise AssertionError("answers are streamed")
+        """Answer with `title`: nothing else is asked in one piece."""
+        return ModelStep((Message("final", self.title),))
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ReplyStream]:

@@ -16,6 +16,7 @@ from acp_agent.errors import EngineFailed
 from acp_agent.events import (
     Event,
     TextDelta,
+    Titled,
     ToolCallStarted,
     ToolCallUpdated,
     UsageUpdated,
@@ -133,7 +134,8 @@ async def test_the_delegated_turn_streams_between_and_says_whose_it_is(play: Pla
     meta = {"source": "gptoss", "parentToolCallId": outer.call_id}
     assert inner.meta == meta
     assert {tuple((e.meta or {}).items()) for e in stage.of(TextDelta)} == {tuple(meta.items())}
-    assert delegation(stage)[-1] is stage.events[-1]
+    assert delegation(stage)[-1] is stage.events[-2]
+    assert isinstance(stage.events[-1], Titled)
 
 
 async def test_cancel_reaches_the_delegated_turn_and_every_call_ends(play: Play) -> None:

@@ -122,12 +122,12 @@ async def test_a_link_must_be_read_and_so_is_delegated(play: Play) -> None:
 
 async def test_gptoss_is_not_warmed_before_it_was_needed(play: Play) -> None:
     stage = play(Small("Hi."), DONE)
-    await stage.session.prewarm()
+    await stage.session.prewarm(stage.emit)
     await stage.prompt(LIGHT)
-    await stage.session.prewarm()
+    await stage.session.prewarm(stage.emit)
     assert not stage.engine.prefills
     await stage.prompt(HEAVY)
-    await stage.session.prewarm()
+    await stage.session.prewarm(stage.emit)
     assert len(stage.engine.prefills) == 1
 
 
@@ -138,10 +138,10 @@ async def test_the_small_model_reads_ahead_what_its_next_prompt_begins_with(
     answers = ("Hello, Ada.", "You are Ada.")
     small = ChoosingSmall({}, *answers) if can_choose else Small(*answers)
     stage = play(small, DONE)
-    await stage.session.prewarm()
+    await stage.session.prewarm(stage.emit)
     await stage.prompt("hi, I am Ada")
     await stage.prompt(HEAVY)
-    await stage.session.prewarm()
+    await stage.session.prewarm(stage.emit)
     await stage.prompt(LIGHT)
     for ahead, request in zip(small.prefills, small.requests, strict=True):
         *earlier, _ = request.entries
@@ -151,7 +151,7 @@ async def test_the_small_model_reads_ahead_what_its_next_prompt_begins_with(
 async def test_a_small_model_that_is_not_there_keeps_nobody_from_getting_ready(play: Play) -> None:
     stage = play("nothing answers at 1976", DONE)
     await stage.prompt(HEAVY)
-    await stage.session.prewarm()
+    await stage.session.prewarm(stage.emit)
     assert len(stage.engine.prefills) == 1
 
 

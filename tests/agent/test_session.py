@@ -208,7 +208,7 @@ async def test_a_bug_in_a_tool_is_logged_and_the_run_goes_on(
 
 async def test_prewarm_reads_what_the_next_prompt_begins_with(stage: MakeStage) -> None:
     play = stage(DONE)
-    await play.session.prewarm()
+    await play.session.prewarm(play.emit)
     await play.prompt()
     prefix = play.engine.prefills[0]
     assert play.engine.requests[0].prompt[: len(prefix)] == prefix
@@ -218,7 +218,7 @@ async def test_prewarm_reads_what_the_next_prompt_begins_with(stage: MakeStage) 
 async def test_after_an_answer_prewarm_reads_the_trimmed_history(stage: MakeStage) -> None:
     play = stage(DONE, again=True)
     await play.prompt("first")
-    await play.session.prewarm()
+    await play.session.prewarm(play.emit)
     await play.prompt("second")
     prefix = play.engine.prefills[0]
     assert play.engine.requests[1].prompt[: len(prefix)] == prefix

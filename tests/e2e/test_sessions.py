@@ -58,6 +58,8 @@ def coalesced(updates: Sequence[Json]) -> list[Json]:
     shown: dict[str, Json] = {}
     for update in updates:
         kind = update["sessionUpdate"]
+        if kind == "available_commands_update":  # it comes after the answer, of both
+            continue
         update = {name: value for name, value in update.items() if name != "_meta"}
         if kind.endswith("_chunk"):
             key = update.get("messageId") or f"user {len(shown)}"

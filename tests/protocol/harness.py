@@ -56,7 +56,7 @@ class ScriptedSession:
     def cancel(self) -> None:
         self._turn.cancel()
 
-    async def prewarm(self) -> None:
+    async def prewarm(self, emit: Emit) -> None:
         self.warmed += 1
 
     async def close(self) -> None:
@@ -161,6 +161,10 @@ class Client:
             line = await self._frames.receive()
         return self._checker.received(line)
 
+    async def update(self) -> Json:
+        """Return the update that comes next."""
+        return (await self.next())["params"]["update"]
+
     async def until_answer(self, request_id: int) -> list[Json]:
         """Return all frames up to the answer, and the answer last."""
         frames = [await self.next()]
@@ -189,6 +193,7 @@ class Client:
         )
         opened = await self.result("session/new", {"cwd": cwd, "mcpServers": []})
         self.session_id = opened["sessionId"]
+        assert (await self.update())["sessionUpdate"] == "available_commands_update"
         return self.session_id
 
     async def silence(self) -> None:

@@ -125,7 +125,9 @@ def test_opening_ends_with_the_input() -> None:
         checker = FrameChecker()
         for frame in (INITIALIZE, NEW):
             checker.sent(frame)
-        for answer in answers(from_agent):
+        *both, commands = answers(from_agent)
+        assert commands["params"]["update"]["sessionUpdate"] == "available_commands_update"
+        for answer in both:
             assert "result" in checker.received(json.dumps(answer).encode())
 
 
@@ -142,7 +144,7 @@ def test_prompt_is_handed_over_with_everything_behind_it() -> None:
         write(to_agent, [INITIALIZE, NEW, PROMPT, INITIALIZE])
         os.write(to_agent, b'{"half":')
         opened = handed_over(new_agent(), wire)
-        assert [answer["id"] for answer in answers(from_agent)] == [1, 2]
+        assert [answer.get("id") for answer in answers(from_agent)] == [1, 2, None]
         assert opened.lines == tuple(json.dumps(frame).encode() for frame in (PROMPT, INITIALIZE))
         assert opened.splitter.feed(b"1}\n") == [b'{"half":1}']
 
@@ -200,8 +202,8 @@ async def test_connection_goes_on_where_the_opening_ended() -> None:
             await serve_connection(opened, make_session, NoStore(), on_ready)
         assert ready.is_set()
         ids = [frame.get("id", "update") for frame in answers(from_agent)]
-        assert ids[:2] == [1, 2]
-        assert sorted(map(str, ids[2:])) == ["3", "4", "update"]
+        assert ids[:3] == [1, 2, "update"]
+        assert sorted(map(str, ids[3:])) == ["3", "4", "update"]
 
 
 HEAVY = {

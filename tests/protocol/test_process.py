@@ -74,6 +74,8 @@ class Editor:
         params: Json = {"cwd": "/", "mcpServers": []}
         answer = await self.answer(await self.ask("session/new", params))
         self.session_id = answer["result"]["sessionId"]
+        commands = (await self.next())["params"]["update"]
+        assert commands["sessionUpdate"] == "available_commands_update"
 
     async def prompt(self, text: str) -> int:
         blocks = [{"type": "text", "text": text}]

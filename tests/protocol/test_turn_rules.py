@@ -320,7 +320,7 @@ async def test_requests_in_flight_are_bounded() -> None:
 async def test_prompt_anywhere_stops_warming_and_the_last_to_run_is_warmed_again() -> None:
     warming = anyio.Event()
 
-    async def never() -> None:
+    async def never(emit: Emit) -> None:
         warming.set()
         await anyio.sleep_forever()
 
@@ -343,7 +343,7 @@ async def test_prompt_anywhere_stops_warming_and_the_last_to_run_is_warmed_again
 async def test_failure_of_warming_is_logged_and_hurts_nobody(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def fail() -> None:
+    async def fail(emit: Emit) -> None:
         raise ZeroDivisionError
 
     async with connected() as client:

@@ -9,7 +9,7 @@ import pytest
 
 from acp_agent.agent.stored import Listed
 from acp_agent.conversation import UserMessage
-from acp_agent.recording.store import PAGE, Store, title_of, workspace_name
+from acp_agent.recording.store import PAGE, Store, workspace_name
 from acp_agent.recording.trajectory import Trajectory
 
 pytestmark = pytest.mark.anyio
@@ -75,11 +75,6 @@ async def test_a_prompt_of_any_length_gives_a_title(tmp_path: Path) -> None:
     await write(tmp_path, "long", words='"quoted" \\ words\n' * 10_000)
     (listed,) = (await Store(tmp_path).page(None, ""))[0]
     assert listed.title == '"quoted" \\ words "quoted" \\ words "quoted" \\ words "quoted"…'
-
-
-def test_a_title_is_one_line_of_whole_words() -> None:
-    assert title_of("  fix\nthe \x1b[31mtest  ") == "fix the [31mtest"
-    assert title_of("word " * 30) == " ".join(["word"] * 12) + "…"
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "", "*", "x" * 200])
