@@ -15,6 +15,8 @@ import pytest
 
 from acp_agent.client import Client, LocalHost, allow, open_client
 from acp_agent.errors import RpcError
+from tests.e2e.agent import open_agent
+from tests.e2e.turn import Turn
 
 pytestmark = pytest.mark.anyio
 
@@ -134,3 +136,24 @@ async def test_two_agents_do_not_go_on_with_one_session(
             await session.prompt("hello")
         again = await first.load_session(session.id, workspace)
         assert await again.prompt("hello") == "end_turn"
+
+
+async def test_the_sdk_lists_loads_resumes_closes_and_deletes(
+    world: Env, workspace: Path, script: Path
+) -> None:
+    flags = ("--script", str(script))
+    async with open_agent(world, *flags) as first:
+        session = await first.new_session(workspace)
+        assert (await session.prompt("hello")).answer == "Hello 👋."
+        assert (await first.connection.close_session(session.id)) is not None
+    async with open_agent(world, *flags) as second:
+        link = second.connection
+        (listed,) = (await link.list_sessions(cwd=str(workspace))).sessions
+        assert (listed.session_id, listed.title) == (session.id, "hello")
+        loaded = await link.load_session(str(workspace), session.id)
+        assert loaded.config_options is not None
+        replayed = Turn("", second.editor.updates[session.id])
+        assert replayed.answer == "Hello 👋."
+        await link.resume_session(session.id, str(workspace))
+        await link.delete_session(session.id)
+        assert (await link.list_sessions(cwd=str(workspace))).sessions == []
