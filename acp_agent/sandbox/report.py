@@ -55,7 +55,7 @@ async def _finding(
     if found is None:
         tried = [f"{name}: {await chooser.trouble(name)}" for name in names]
         return SandboxFinding(part, False, f"none works ({'; '.join(tried)})", advice=ADVICE)
-    passed = [] if chooser.names(found.name) else names[: names.index(found.name)]
+    passed = () if chooser.names(found.name) else names[: names.index(found.name)]
     better = [f"no {name}: {await chooser.trouble(name)}" for name in passed]
     return SandboxFinding(part, True, found.name, (*better, *await _notes(found)))
 

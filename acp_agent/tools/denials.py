@@ -1,4 +1,4 @@
-"""Telling from what a command wrote that the sandbox was in its way, so that the model knows."""
+"""Telling from what a program wrote that the sandbox was in its way, so that the model knows."""
 
 from __future__ import annotations
 
@@ -30,6 +30,17 @@ def denial(output: str, *, network: bool) -> str:
     if _SIZE.search(output):
         return f"[sandbox: a limit was reached; {HINT}]"
     return ""
+
+
+def python_denial(output: str, *, writable: bool) -> str:
+    """Return what the sandbox may have denied to a cell that failed; "" if nothing shows it."""
+    if _NETWORK.search(output):
+        return "[sandbox: no network]"
+    if not _FILES.search(output):
+        return ""
+    if writable:
+        return "[sandbox: only the workspace and temporary files can be written]"
+    return "[sandbox: python can only read the workspace; apply_patch and write_file change files]"
 
 
 def put_back(paths: Sequence[Path]) -> str:
