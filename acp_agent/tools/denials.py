@@ -21,6 +21,8 @@ _FILES = re.compile(
     re.IGNORECASE,
 )
 _SIZE = re.compile(r"cannot allocate memory|MemoryError|file too large|resource temporarily un")
+# gpt-oss was trained to keep files there; only containers have it.
+_DATA = re.compile(r"no such file or directory: '/mnt/data", re.IGNORECASE)
 _WORDS = (
     (_SOCKETS, "no sockets of files, such as those of Docker and agents with keys"),
     (_CALLS, "no debuggers, mounts or namespaces"),
@@ -43,6 +45,8 @@ def python_denial(output: str, *, writable: bool) -> str:
     """Return what the sandbox may have denied to a cell that failed; "" if nothing shows it."""
     if _NETWORK.search(output):
         return "[sandbox: no network]"
+    if _DATA.search(output):
+        return "[sandbox: where there is no /mnt/data, tempfile.gettempdir() is for files]"
     if not _FILES.search(output):
         return ""
     if writable:

@@ -357,6 +357,9 @@ DENIED = {
         "[sandbox: python can only read the workspace; apply_patch and write_file change files]"
     ),
     "OSError('Temporary failure in name resolution')": "[sandbox: no network]",
+    "FileNotFoundError(2, 'No such file or directory', '/mnt/data/x')": (
+        "[sandbox: where there is no /mnt/data, tempfile.gettempdir() is for files]"
+    ),
     "OSError('no such file')": "OSError: no such file",
 }
 
