@@ -376,7 +376,10 @@ async def test_a_dockerfile_of_the_user_is_built_once(
     ("words", "reason"),
     [
         (None, "cannot read the Dockerfile"),
-        ("FROM {image}\nRUN false\n", "returned a non-zero code"),
+        (
+            "FROM {image}\nRUN false\n",
+            "returned a non-zero code: 1); mend that Dockerfile, or connect",
+        ),
         ("nonsense", "unknown instruction"),
         ("FROM {image}\nRUN rm -f /usr/bin/cat\n", "its image must have sh and cat"),
     ],
