@@ -7,7 +7,7 @@ the answer, where some scripts need such marks. Diffs, paths and live terminals 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, assert_never, cast
 
 from acp_agent.conversation import UserMessage
@@ -52,6 +52,9 @@ class Converter:
     def __init__(self, client: ClientCapabilities) -> None:
         self._client = client
         self._terminals: set[str] = set()
+        # What a running call shows above its output, and how much of that is shown.
+        self._above: dict[str, tuple[ToolContent, ...]] = {}
+        self._snapshots: dict[str, str] = {}
         self._notices = 0
 
     def updates(self, event: Event) -> tuple[Object, ...]:
@@ -64,7 +67,7 @@ class Converter:
             case ToolCallStarted():
                 return (_started(event),)
             case ToolCallUpdated():
-                return (tool_call_update(event, event.call_id in self._terminals),)
+                return (self._updated(event),)
             case ToolOutput():
                 return self._output(event)
             case PlanUpdated():
@@ -112,14 +115,29 @@ class Converter:
         text = ": ".join(part for part in (event.title, event.description) if part)
         return _chunk("agent_thought_chunk", f"notice-{self._notices}", f"{plain(text)}\n")
 
+    def _updated(self, event: ToolCallUpdated) -> Object:
+        above = self._above.get(event.call_id, ())
+        live = event.call_id in self._terminals
+        if event.status in ("completed", "failed"):
+            self._above.pop(event.call_id, None)
+            self._snapshots.pop(event.call_id, None)
+        elif event.content is not None:
+            self._above[event.call_id] = tuple(event.content)
+        return tool_call_update(event, above if live else None)
+
     def _output(self, event: ToolOutput) -> tuple[Object, ...]:
         update: Object = {"sessionUpdate": "tool_call_update", "toolCallId": event.call_id}
+        above = self._above.get(event.call_id, ())
         if not self._client.live_terminals:
-            return ({**update, "content": [_text(event.snapshot)]},)
+            if event.snapshot == self._snapshots.get(event.call_id, ""):
+                return ()
+            self._snapshots[event.call_id] = event.snapshot
+            shown = _contents(event.call_id, (*above, Text(event.snapshot)))
+            return ({**update, "content": shown},)
         meta: Object = {}
         if event.call_id not in self._terminals:
             self._terminals.add(event.call_id)
-            update["content"] = [_terminal(event.call_id)]
+            update["content"] = _contents(event.call_id, above, above)
             meta["terminal_info"] = {"terminal_id": event.call_id, "cwd": event.cwd}
         if event.delta:
             meta["terminal_output"] = {"terminal_id": event.call_id, "data": cut(event.delta)}
@@ -138,8 +156,11 @@ def user_chunk(message: UserMessage) -> Object:
     return {"sessionUpdate": "user_message_chunk", "content": content}
 
 
-def tool_call_update(event: ToolCallUpdated, live_terminal: bool = False) -> Object:
-    """Return the update with what changed, also what a permission request shows."""
+def tool_call_update(event: ToolCallUpdated, above: Sequence[ToolContent] | None = None) -> Object:
+    """Return the update with what changed, also what a permission request shows.
+
+    `above` is what is shown above the live terminal, None if the call has none.
+    """
     update: Object = {"sessionUpdate": "tool_call_update", "toolCallId": event.call_id}
     if event.title is not None:
         update["title"] = _title(event.title)
@@ -148,7 +169,7 @@ def tool_call_update(event: ToolCallUpdated, live_terminal: bool = False) -> Obj
     if event.status is not None:
         update["status"] = event.status
     if event.content is not None:
-        update["content"] = _contents(event.call_id, event.content, live_terminal)
+        update["content"] = _contents(event.call_id, event.content, above)
     if event.locations is not None:
         update["locations"] = [_location(location) for location in event.locations]
     if event.raw_input is not None:
@@ -212,13 +233,16 @@ def _plan(event: PlanUpdated) -> Object:
     return {"sessionUpdate": "plan", "entries": entries}
 
 
-def _contents(call_id: str, contents: Iterable[ToolContent], live_terminal: bool) -> list[Object]:
-    # The live terminal holds the output already; text beside it would show everything twice.
-    shown = [_terminal(call_id)] if live_terminal else []
+def _contents(
+    call_id: str, contents: Iterable[ToolContent], above: Sequence[ToolContent] | None = None
+) -> list[Object]:
+    if above is not None:
+        # The live terminal holds the output already; text below would show everything twice.
+        below = (c for c in contents if not isinstance(c, Text) and c not in above)
+        contents = (*above, Terminal(call_id), *below)
+    shown: list[Object] = []
     room = MAX_CONTENT
     for content in contents:
-        if live_terminal and isinstance(content, Text):
-            continue
         size, item = _content(content)
         if size > room:
             size, item = 0, _text(f"[{size} characters not shown]")

@@ -17,6 +17,7 @@ from acp_agent.sandbox.base import Policy
 from acp_agent.sandbox.cgroup import cgroup
 from acp_agent.sandbox.confined import Confined
 from acp_agent.sandbox.notes import notes
+from acp_agent.sandbox.scratch import scratch
 from acp_agent.sandbox.trial import trial
 
 TEMPORARY = ("/tmp", "/var/tmp")
@@ -49,7 +50,7 @@ class BubblewrapSandboxes:
         if program is None:
             raise ToolFailed(f"there is no bwrap; {_NEEDED}")
         places.check(policy.writable)
-        async with confined.scratch() as own, cgroup(policy.limits) as group:
+        async with scratch() as own, cgroup(policy.limits) as group:
             words = [program, *_namespaces(policy), *_mounts(policy, own)]
             inner = _launcher(policy)
 

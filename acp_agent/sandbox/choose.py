@@ -72,6 +72,10 @@ class Chooser:
     def is_off(self) -> bool:
         return self._setting == "off"
 
+    def names(self, name: str) -> bool:
+        """Tell whether the setting names the one of this `name`, so that no other was tried."""
+        return self._setting == name
+
     async def for_python(self) -> Sandboxes | None:
         """Return what `python` runs in; None if nothing works and nothing was asked for.
 

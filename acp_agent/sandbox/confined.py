@@ -9,15 +9,11 @@ import os
 import shutil
 import sys
 import sysconfig
-import tempfile
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from subprocess import PIPE
-
-import anyio.to_thread
 
 from acp_agent.errors import ToolFailed
 from acp_agent.sandbox.base import Limits, Running
@@ -81,20 +77,6 @@ class Confined:
                 whole, cwd=str(cwd), env=environment, stdin=PIPE, unwanted=self.unwanted()
             ) as process:
                 yield Program(process)
-
-
-@asynccontextmanager
-async def scratch() -> AsyncGenerator[Path]:
-    """Make a private directory for temporary files, which is gone with the sandbox."""
-    try:
-        path = Path(os.path.realpath(tempfile.mkdtemp(prefix="acp-agent-")))
-    except OSError as error:
-        raise ToolFailed(f"no directory for temporary files: {error}") from None
-    try:
-        yield path
-    finally:
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(partial(shutil.rmtree, path, ignore_errors=True))
 
 
 def launcher() -> list[str]:

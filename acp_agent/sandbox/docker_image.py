@@ -37,7 +37,7 @@ async def ready_image(engine: Engine, wanted: str, *, obtain: bool = True) -> st
     if not await _has(engine, image):
         if not obtain:
             raise ToolFailed(f"the image {image!r} is not there, and the demo waits for none")
-        await _obtain(engine, image, get)
+        await _obtain(engine, image, get, wanted)
     return image
 
 
@@ -80,7 +80,7 @@ async def _has(engine: Engine, image: str) -> bool:
     return bool(found)
 
 
-async def _obtain(engine: Engine, image: str, steps: Steps) -> None:
+async def _obtain(engine: Engine, image: str, steps: Steps, wanted: str) -> None:
     """Build or fetch an image. Raises ToolFailed."""
     abandoned = Event()
 
@@ -101,9 +101,15 @@ async def _obtain(engine: Engine, image: str, steps: Steps) -> None:
     finally:
         abandoned.set()
     if trouble or not await _has(engine, image):
+        reason = trouble or "it is not there"
+        if names_dockerfile(wanted):
+            raise ToolFailed(
+                f"cannot build the image of {wanted!r} ({reason}); mend that Dockerfile, or connect"
+                " to the registry that it needs"
+            )
         raise ToolFailed(
-            f"cannot get the image {image!r} ({trouble or 'it is not there'}); connect to a"
-            " registry once, or set sandbox_image to an image that is there"
+            f"cannot get the image {image!r} ({reason}); connect to a registry once, or set"
+            " sandbox_image to an image that is there"
         )
 
 

@@ -19,6 +19,7 @@ from acp_agent.sandbox.confine import landlock_abi
 from acp_agent.sandbox.confined import Confined
 from acp_agent.sandbox.notes import notes
 from acp_agent.sandbox.policy import own_code
+from acp_agent.sandbox.scratch import scratch
 from acp_agent.sandbox.trial import trial
 
 # An older one cannot keep a program from truncating files anywhere.
@@ -56,7 +57,7 @@ class LandlockSandboxes:
                     f"landlock cannot protect {str(path)!r}, where this program's code is, in a"
                     " workspace that holds it; install this program elsewhere, or bubblewrap"
                 )
-        async with confined.scratch() as own, cgroup(policy.limits) as group:
+        async with scratch() as own, cgroup(policy.limits) as group:
             given = confined.options(
                 read=("/", *places.real(policy.readable), *confined.runtime()),
                 write=(*writable, own),

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from acp_agent.config import Settings
 from acp_agent.errors import ToolFailed
 from acp_agent.sandbox.base import Policy, Sandboxes
-from acp_agent.sandbox.choose import FOR_COMMANDS, FOR_PYTHON, Chooser, ConfinedSandboxes
+from acp_agent.sandbox.choose import (
+    FOR_COMMANDS,
+    FOR_PYTHON,
+    Chooser,
+    ConfinedSandboxes,
+    ContainerSandboxes,
+)
 
 ADVICE = "install Docker, or the package `bubblewrap`; docs/confinement.md says what each gives"
 
@@ -28,7 +35,7 @@ async def sandbox_findings(
     settings: Settings, chooser: Chooser | None = None
 ) -> tuple[SandboxFinding, SandboxFinding]:
     """Look at the sandboxes of `python` and of commands."""
-    chosen = chooser or Chooser(settings.sandbox)
+    chosen = chooser or Chooser(settings.sandbox, partial(_docker, settings.sandbox_image))
     python = await _finding(chosen, "python sandbox", FOR_PYTHON, settings.sandbox == "off")
     off = "off" in (settings.sandbox, settings.shell_sandbox)
     shell = await _finding(chosen, "shell sandbox", FOR_COMMANDS, off)
@@ -48,10 +55,15 @@ async def _finding(
     if found is None:
         tried = [f"{name}: {await chooser.trouble(name)}" for name in names]
         return SandboxFinding(part, False, f"none works ({'; '.join(tried)})", advice=ADVICE)
-    better = [
-        f"no {name}: {await chooser.trouble(name)}" for name in names[: names.index(found.name)]
-    ]
+    passed = () if chooser.names(found.name) else names[: names.index(found.name)]
+    better = [f"no {name}: {await chooser.trouble(name)}" for name in passed]
     return SandboxFinding(part, True, found.name, (*better, *await _notes(found)))
+
+
+def _docker(image: str) -> ContainerSandboxes:
+    from acp_agent.sandbox.docker import DockerSandboxes  # with the package `docker`: 70 ms
+
+    return DockerSandboxes(image)
 
 
 async def _notes(found: Sandboxes) -> tuple[str, ...]:

@@ -22,9 +22,10 @@ from acp_agent.sandbox.disk_guard import Floor
 from acp_agent.sandbox.interpreter import Done, Figure, Piece
 from acp_agent.sandbox.policy import own, submodules
 from acp_agent.tools.base import Permission, Prepared, ToolResult
+from acp_agent.tools.denials import python_denial
 from acp_agent.tools.fence import fenced
 from acp_agent.tools.python_code import code_of
-from acp_agent.tools.python_result import result_of, title_of
+from acp_agent.tools.python_result import losses, result_of, title_of
 from acp_agent.tools.python_session import OpenSandbox, PythonSession
 from acp_agent.tools.raw_body import RawBody
 from acp_agent.tools.spec import tool_spec
@@ -144,7 +145,7 @@ class PythonTool:
             return _Place(self._open_sandbox, policy, {}, "python" if writable else "")
         warning = f"This code runs without a sandbox, with all your rights: {self._trouble}."
         bare = dict(self._environ)
-        return _Place(open_bare, policy, bare, "python without a sandbox", warning)
+        return _Place(open_bare, policy, bare, "python", warning)
 
     async def _run(
         self, call_id: str, code: str, place: _Place, shown: _Shown, emit: Emit
@@ -172,10 +173,17 @@ class PythonTool:
                 floor=self._rules.floor,
             )
         )
+        telling.feed(b"", final=True)
+        written, confined = telling.text, not place.warning
+        writable = bool(place.policy.writable)
+        denied = python_denial(written, writable=writable) if ran.failed and confined else ""
+        # A live terminal is all that some editors show of a call.
+        told = "".join(f"{note}\n" for note in (*losses(ran), denied) if note)
+        telling.feed(f"\n{told}".encode() if told else b"")
         await telling.tell(exit_code=int(ran.failed), ended=True)
         if ran.lost or ran.anew:
             await emit(ToolCallUpdated(call_id, title=f"{shown.title} (interpreter reset)"))
-        return result_of(telling.text, ran, figures, shown.content)
+        return result_of(written, ran, figures, shown.content, denied)
 
 
 @dataclass(frozen=True, slots=True)

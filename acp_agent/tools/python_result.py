@@ -22,10 +22,29 @@ def title_of(code: str) -> str:
     return first if len(lines) == 1 and first == lines[0] else f"{first} …"
 
 
+def losses(ran: Ran) -> tuple[str, ...]:
+    """Return what became of the interpreter, in words for the user."""
+    told: list[str] = []
+    if ran.anew:
+        told.append(f"[This interpreter is new, earlier variables are lost: {ran.anew}.]")
+    if ran.lost:
+        told.append(f"[The interpreter is gone, all variables are lost: {ran.lost}.]")
+    elif ran.timed_out:
+        told.append("[Timed out: the code was interrupted; variables are kept.]")
+    return tuple(told)
+
+
 def result_of(
-    written: str, ran: Ran, figures: list[Image], shown: tuple[ToolContent, ...]
+    written: str,
+    ran: Ran,
+    figures: list[Image],
+    shown: tuple[ToolContent, ...],
+    denied: str = "",
 ) -> ToolResult:
-    """Return the answer to a call that wrote `written` below what was `shown` before it ran."""
+    """Return the answer to a call that wrote `written` below what was `shown` before it ran.
+
+    `denied` says what the sandbox was in the way of.
+    """
     output = written.replace("\r\n", "\n").rstrip("\n")
     notes: list[str] = []
     if ran.anew:
@@ -38,12 +57,15 @@ def result_of(
         notes.append(f"[The interpreter is gone, all variables are lost: {ran.lost}.]")
     elif ran.timed_out:
         notes.append("[The code was interrupted; variables are kept.]")
+    if denied:
+        notes.append(denied)
     if figures:
         shown_to_user = "An image was" if len(figures) == 1 else f"{len(figures)} images were"
         notes.append(f"[{shown_to_user} shown to the user.]")
     if not (output or ran.timed_out or ran.lost or figures):
         notes.append(NO_OUTPUT)
-    text = Text(fenced(output)) if output else None
+    seen = "\n".join(part for part in (output, *losses(ran), denied) if part)
+    text = Text(fenced(seen)) if seen else None
     return ToolResult(
         "\n".join(notes),
         failed=ran.failed,

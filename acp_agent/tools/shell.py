@@ -102,16 +102,17 @@ class Shell:
             raise ToolFailed("the command is empty" if not command else "the command holds a NUL")
         timeout = min(asked.timeout or self._timeout, MAX_TIMEOUT)
         confined, beyond = await self._place(outside=bool(asked.unsandboxed))
-        run = partial(self._run, confined, call_id, command, cwd, timeout)
         first = command.partition("\n")[0]
         short = command if len(command) <= TITLE and first == command else f"{first[:TITLE]} …"
+        # The user is asked about what runs, so all of it is shown.
+        shown = () if short == command else (Text(fenced(command, "sh")),)
+        run = partial(self._run, confined, call_id, command, cwd, timeout, shown)
         return Prepared(
             title=f"{short} (outside the sandbox)" if beyond else short,
             kind=self.kind,
             run=run,
             raw_input=raw_input,
-            # The user is asked about what runs, so all of it is shown.
-            content=() if short == command else (Text(fenced(command, "sh")),),
+            content=shown,
             permission=Permission(self.name, self._scope(command, cwd), beyond=beyond),
         )
 
@@ -149,6 +150,7 @@ class Shell:
         command: str,
         cwd: Path,
         timeout: float,
+        shown: tuple[Text, ...],
         emit: Emit,
     ) -> ToolResult:
         argv, env = _argv(command), self._environment()
@@ -160,7 +162,7 @@ class Shell:
             if self._editor is not None and in_terminal:
                 own = PLAIN if confined is None else confined.environment(PLAIN)
                 ended = await _in_terminal(
-                    self._editor, call_id, argv, str(cwd), own, timeout, emit
+                    self._editor, call_id, argv, str(cwd), own, timeout, shown, emit
                 )
             else:
                 unwanted = () if confined is None else confined.unwanted()
@@ -172,7 +174,7 @@ class Shell:
         remarks = [put_back(restored)] if restored else []
         if confined is not None and self._sandbox is not None and ended.exit_code != 0:
             remarks.append(denial(ended.output, network=self._sandbox.network))
-        return _result(ended, timeout, remarks)
+        return _result(ended, timeout, remarks, shown)
 
 
 async def _in_terminal(
@@ -182,13 +184,14 @@ async def _in_terminal(
     cwd: str,
     env: Mapping[str, str],
     timeout: float,
+    above: Sequence[Text],
     emit: Emit,
 ) -> Ended:
     program, *args = argv
     own = {name: value for name, value in env.items() if name != "TERM"}
     async with editor.open_terminal(program, args, cwd, own, TERMINAL_LIMIT) as terminal:
         shown = Terminal(terminal.terminal_id)
-        await emit(ToolCallUpdated(call_id, content=(shown,)))
+        await emit(ToolCallUpdated(call_id, content=(*above, shown)))
         with anyio.move_on_after(timeout) as limit:
             await terminal.wait()
         if limit.cancelled_caught:
@@ -204,7 +207,9 @@ def _argv(command: str) -> list[str]:
     return [shell, "-c", command]
 
 
-def _result(ended: Ended, timeout: float, remarks: Sequence[str] = ()) -> ToolResult:
+def _result(
+    ended: Ended, timeout: float, remarks: Sequence[str], shown: tuple[Text, ...]
+) -> ToolResult:
     if ended.timed_out:
         how = f"stopped after {timeout:g} s; pass a larger timeout if it needs more time"
     elif ended.signal is not None:
@@ -213,14 +218,18 @@ def _result(ended: Ended, timeout: float, remarks: Sequence[str] = ()) -> ToolRe
         how = "exit code " + ("unknown" if ended.exit_code is None else str(ended.exit_code))
     output = _COLOUR.sub("", ended.output).replace("\r\n", "\n").rstrip("\n")
     said = f"{output}\n[{how}]" if output else f"[no output, {how}]"
+    text = "\n".join(filter(None, (said, *remarks)))
+    failed = ended.timed_out or ended.exit_code != 0
+    # Otherwise what was told live stays.
+    below = ended.terminal or (Text(text) if failed else None)
     return ToolResult(
-        "\n".join(filter(None, (said, *remarks))),
-        failed=ended.timed_out or ended.exit_code != 0,
+        text,
+        failed=failed,
         raw_output={
             "output": ended.output,
             "exit_code": ended.exit_code,
             "signal": ended.signal,
             "timed_out": ended.timed_out,
         },
-        content=None if ended.terminal is None else (ended.terminal,),
+        content=None if below is None else (*shown, below),
     )

@@ -12,6 +12,7 @@ from acp_agent.events import (
     Diff,
     Emit,
     Event,
+    Image,
     Location,
     Noticed,
     PlanEntry,
@@ -175,6 +176,8 @@ async def test_notice_is_a_thought_of_its_own_for_any_other_client() -> None:
     ]
 
 
+IMAGE = Image("AAAA", "image/png")
+PICTURE: Json = {"type": "image", "data": "AAAA", "mimeType": "image/png"}
 OUTPUT: list[Event] = [
     ToolOutput("c1", "a\n", "a\n", "/w"),
     ToolOutput("c1", "b\n", "a\nb\n", "/w"),
@@ -201,7 +204,33 @@ async def test_live_terminal_is_opened_once_fed_and_closed() -> None:
 
 async def test_client_without_live_terminals_sees_the_output_so_far() -> None:
     contents = [update["content"] for update in await shown(OUTPUT)]
-    assert contents == [[text("a\n")], [text("a\nb\n")], [text("a\nb\n")], [text("a\nb\n")]]
+    # What is shown already is not sent again when the output ends.
+    assert contents == [[text("a\n")], [text("a\nb\n")], [text("a\nb\n")]]
+
+
+CODE = Text("code")
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "output"),
+    [({}, [text("a\n")]), (LIVE, [TERMINAL])],
+    ids=["text", "terminal"],
+)
+async def test_what_a_call_runs_stays_above_its_output(
+    capabilities: Json, output: list[Json]
+) -> None:
+    events = [
+        ToolCallUpdated("c1", status="pending", content=(CODE,)),
+        ToolOutput("c1", "a\n", "a\n", "/w"),
+        ToolOutput("c1", "", "a\n", "/w", exit_code=0, ended=True),
+        ToolCallUpdated("c1", status="completed", content=(CODE, Text("a\n"), IMAGE)),
+    ]
+    told = [u["content"] for u in await shown(events, capabilities) if "content" in u]
+    assert told == [
+        [text("code")],
+        [text("code"), *output],
+        [text("code"), *output, {"type": "content", "content": PICTURE}],
+    ]
 
 
 HUGE = "x" * 50_000_000

@@ -17,6 +17,7 @@ from acp_agent.sandbox.commands import CommandSandbox
 from acp_agent.sandbox.for_python import PythonSandbox
 from acp_agent.sandbox.policy import policy_for
 from acp_agent.sandbox.report import SandboxFinding, sandbox_findings
+from tests.sandbox.boxes import working
 
 pytestmark = pytest.mark.anyio
 
@@ -174,3 +175,11 @@ def test_the_file_of_a_linked_worktree_is_protected(tmp_path: Path, home: Path) 
     (tmp_path / ".git").write_text("gitdir: /elsewhere/.git/worktrees/x")
     policy = policy_for("workspace-write", [tmp_path])
     assert (policy.writable, policy.protected) == ((tmp_path,), (tmp_path / ".git",))
+
+
+async def test_one_that_was_asked_for_is_a_finding_without_those_before_it() -> None:
+    setting, tried = "landlock", Chooser("landlock", lambda: ScriptedSandboxes("no engine"))
+    await working(setting)
+    python, shell = await sandbox_findings(Settings(sandbox=setting), tried)
+    assert (python.text, shell.text) == (setting, setting)
+    assert [note for note in (*python.notes, *shell.notes) if note.startswith("no ")] == []

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncGenerator, Generator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from acp_agent.errors import ToolFailed
 from acp_agent.sandbox.base import Policy
 from acp_agent.sandbox.landlock import LandlockSandboxes
+from acp_agent.sandbox.scratch import PREFIX, scratch
 from tests.sandbox.boxes import PYTHON, Box, Ground, box, ground, working
 
 pytestmark = [
@@ -134,6 +136,24 @@ async def test_nothing_of_a_sandbox_is_left(name: str, where: Ground) -> None:
         await jail.run("mkdir $TMPDIR/d; setsid sleep 600 & echo > $TMPDIR/d/f")
         assert traces() > before
     assert traces() == before
+
+
+async def test_what_a_killed_agent_has_left_is_removed_with_the_next_sandbox(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    stranger = tmp_path / f"{PREFIX}link"
+    (tmp_path / "mine").mkdir()
+    stranger.symlink_to(tmp_path / "mine")
+    left, new = (Path(tempfile.mkdtemp(prefix=PREFIX)) for _ in range(2))
+    (left / "file").touch()
+    async with scratch() as held:
+        for path in (left, held):
+            os.utime(path, (0, 0))
+        async with scratch() as another:
+            found = set(tmp_path.iterdir())
+    assert found == {held, another, new, stranger, tmp_path / "mine"}
+    assert set(tmp_path.iterdir()) == {new, stranger, tmp_path / "mine"}
 
 
 @pytest.mark.parametrize("name", ["bubblewrap", "landlock"])

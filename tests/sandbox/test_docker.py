@@ -14,6 +14,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from acp_agent.config import Settings
 from acp_agent.errors import ToolFailed
 from acp_agent.sandbox import owner
 from acp_agent.sandbox.base import Limits, Policy, Unfit
@@ -21,6 +22,7 @@ from acp_agent.sandbox.choose import Chooser
 from acp_agent.sandbox.docker import DockerSandboxes
 from acp_agent.sandbox.docker_engine import Engine, connect, listens
 from acp_agent.sandbox.for_python import PythonSandbox
+from acp_agent.sandbox.report import sandbox_findings
 from tests.sandbox.boxes import working
 
 if TYPE_CHECKING:
@@ -42,6 +44,16 @@ async def containers(engine: DockerEngine, label: str = owner.LABEL) -> set[str]
 async def test_a_working_engine_has_no_trouble(docker_engine: DockerEngine) -> None:
     assert await docker_engine.sandboxes.trouble() == ""
     assert await containers(docker_engine) == set()
+
+
+async def test_what_doctor_says_is_of_the_image_of_the_settings(
+    docker_engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", docker_engine.host)
+    found, _ = await sandbox_findings(Settings(sandbox_image=docker_engine.image))
+    assert (found.works, found.text, found.notes) == (True, "docker", ())
+    found, _ = await sandbox_findings(Settings(sandbox="docker", sandbox_image="/none/Dockerfile"))
+    assert "/none/Dockerfile" in found.text
 
 
 async def test_the_workspace_has_the_same_path_inside(box: Box) -> None:
@@ -364,7 +376,10 @@ async def test_a_dockerfile_of_the_user_is_built_once(
     ("words", "reason"),
     [
         (None, "cannot read the Dockerfile"),
-        ("FROM {image}\nRUN false\n", "returned a non-zero code"),
+        (
+            "FROM {image}\nRUN false\n",
+            "returned a non-zero code: 1); mend that Dockerfile, or connect",
+        ),
         ("nonsense", "unknown instruction"),
         ("FROM {image}\nRUN rm -f /usr/bin/cat\n", "its image must have sh and cat"),
     ],

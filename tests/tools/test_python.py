@@ -213,7 +213,7 @@ async def test_without_a_sandbox_each_call_asks_and_says_so(
     bench = make_bench(sandbox=sandbox, trouble=trouble)
     prepared = await bench.prepare("import os\nos.environ['MINE']")
     assert prepared.title == "without a sandbox: import os …"
-    assert prepared.permission == Permission("python", "python without a sandbox", beyond=True)
+    assert prepared.permission == Permission("python", "python", beyond=True)
     warning = f"This code runs without a sandbox, with all your rights: {reason}."
     assert prepared.content[0] == Text(warning)
     assert (await prepared.run(bench.emit)).text == "'kept'"
@@ -284,6 +284,10 @@ async def test_a_cell_out_of_time_is_interrupted_and_its_state_kept(make_bench: 
     assert result.failed
     assert result.text.startswith("begun\nTraceback")
     assert result.text.endswith(f"{TIMED_OUT}\n[The code was interrupted; variables are kept.]")
+    assert result.content is not None
+    note = "[Timed out: the code was interrupted; variables are kept.]"
+    assert str(result.content[1]).count(note) == 1
+    assert note in "".join(e.delta for e in bench.events if isinstance(e, ToolOutput))
     assert await bench.text("x") == "5"
     assert bench.titles == []
 
@@ -343,7 +347,32 @@ async def test_an_interpreter_that_dies_is_told_and_replaced(bench: Bench) -> No
         "reset": True,
         "images": 0,
     }
+    assert result.content is not None
+    assert result.content[1:] == (Text(f"```\n{result.text}\n```"),)
     assert await bench.text("1") == "1"
+
+
+DENIED = {
+    "OSError(30, 'Read-only file system')": (
+        "[sandbox: python can only read the workspace; apply_patch and write_file change files]"
+    ),
+    "OSError('Temporary failure in name resolution')": "[sandbox: no network]",
+    "FileNotFoundError(2, 'No such file or directory', '/mnt/data/x')": (
+        "[sandbox: where there is no /mnt/data, tempfile.gettempdir() is for files]"
+    ),
+    "OSError('no such file')": "OSError: no such file",
+}
+
+
+@pytest.mark.parametrize(("error", "last"), DENIED.items(), ids=DENIED)
+async def test_what_a_sandbox_denies_is_told_to_model_and_user(
+    bench: Bench, error: str, last: str
+) -> None:
+    result = await bench.call(f"raise {error}")
+    assert result.text.splitlines()[-1] == last
+    assert result.content is not None
+    assert str(result.content[1]).endswith(f"{last}\\n```')")
+    assert last in "".join(e.delta for e in bench.events if isinstance(e, ToolOutput))
 
 
 async def test_a_cancelled_call_leaves_nothing_running_and_keeps_the_state(bench: Bench) -> None:

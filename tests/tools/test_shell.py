@@ -253,6 +253,19 @@ async def test_the_editors_terminal_is_used_when_there_is_one(make_bench: MakeBe
     assert terminal.released and not terminal.killed
 
 
+LONG = "echo one\necho two; exit 3"
+
+
+async def test_a_long_command_stays_above_its_output(bench: Bench, make_bench: MakeBench) -> None:
+    shown = Text(f"```sh\n{LONG}\n```")
+    result = await bench.call("shell", command=LONG)
+    assert result.content == (shown, Text("one\ntwo\n[exit code 3]"))
+    in_terminal = make_bench(ScriptedEditor(terminal=ScriptedTerminal(output="", exit_code=0)))
+    result = await in_terminal.call("shell", command=LONG)
+    assert in_terminal.events == [ToolCallUpdated("call-1", content=result.content)]
+    assert result.content == (shown, Terminal("term-1"))
+
+
 async def test_the_editors_terminal_has_a_time_limit(make_bench: MakeBench) -> None:
     terminal = ScriptedTerminal(output="so far", hangs=True, truncated=True)
     bench = make_bench(ScriptedEditor(terminal=terminal))

@@ -90,6 +90,23 @@ async def test_a_denied_connection_says_that_it_was_the_sandbox(shell: Sandboxed
     assert "[sandbox: no network; `unsandboxed: true` asks" in result.text
 
 
+DENIED = {
+    "git config user.name x": "git's settings and hooks cannot be changed",
+    "echo 'dial unix /x.sock: socket: operation not permitted'; false": "no sockets of files",
+    "unshare -m true": "no debuggers, mounts or namespaces",
+}
+
+
+@pytest.mark.parametrize(("command", "words"), DENIED.items(), ids=DENIED)
+async def test_what_was_denied_is_told_by_its_name(
+    shell: Sandboxed, layer: str, command: str, words: str
+) -> None:
+    if "git" in command and layer != "bubblewrap":
+        pytest.skip("landlock puts git's settings back when the command has ended")
+    await anyio.run_process(["git", "init", "-q", str(shell.root)])
+    assert f"[sandbox: {words}" in (await shell.call(command)).text
+
+
 async def test_a_failure_of_its_own_is_not_laid_to_the_sandbox(shell: Sandboxed) -> None:
     assert (await shell.call("echo no; exit 3")).text == "no\n[exit code 3]"
     assert "sandbox" not in (await shell.call("grep x /dev/null")).text

@@ -80,17 +80,18 @@ class Search:
         query = one_line(asked.query)
         if not query:
             raise ToolFailed("the query is empty; say what to search for")
+        # All of the words are shown: a title is too short for what can be sent in them.
+        shown = Text(fenced(query))
 
         async def run(emit: Emit) -> ToolResult:
-            return _result(await self._browser.search(query, asked.topn))
+            return _result(await self._browser.search(query, asked.topn), shown)
 
         return Prepared(
             title=_title(f"Search: {query}"),
             kind=self.kind,
             run=run,
             raw_input=asked.model_dump(exclude_defaults=True),
-            # All of the words are shown: a title is too short for what can be sent in them.
-            content=(Text(fenced(query)),),
+            content=(shown,),
             permission=Permission(
                 self.name, f"searches by {self._browser.engine.name}", reads=True
             ),
@@ -116,9 +117,11 @@ class Open:
     async def prepare(self, call_id: str, arguments: BaseModel) -> Prepared:
         asked = read_arguments(self.name, OpenArguments, arguments)
         target = self._browser.target(_link(asked.id), asked.cursor, source=asked.view_source)
+        # All of the address is shown: what is sent to a host can be hidden in its end.
+        shown = (Text(target.address.url),) if target.address else ()
 
         async def run(emit: Emit) -> ToolResult:
-            return _result(await self._browser.open(target, asked.loc, asked.num_lines))
+            return _result(await self._browser.open(target, asked.loc, asked.num_lines), *shown)
 
         host = target.address.netloc if target.address else ""
         return Prepared(
@@ -126,8 +129,7 @@ class Open:
             kind=self.kind,
             run=run,
             raw_input=asked.model_dump(exclude_defaults=True),
-            # All of the address is shown: what is sent to a host can be hidden in its end.
-            content=(Text(target.address.url),) if target.address else (),
+            content=shown,
             permission=Permission(self.name, host, reads=True)
             if host and not self._allows(host)
             else None,
@@ -198,5 +200,7 @@ def _title(text: str) -> str:
     return shortened(one_line(text), LONGEST_TITLE)
 
 
-def _result(text: str) -> ToolResult:
-    return ToolResult(harmless(text))
+def _result(text: str, *shown: Text) -> ToolResult:
+    """Return the display, for the user too, below what was `shown` before."""
+    display = harmless(text)
+    return ToolResult(display, content=(*shown, Text(fenced(display))))

@@ -20,6 +20,7 @@ from acp_agent.tools.browser.hosts import allowed_hosts
 from acp_agent.tools.browser.make import make_browsing
 from acp_agent.tools.browser.pages import KEPT, estimated_prefix
 from acp_agent.tools.browser.tools import browser_tools
+from acp_agent.tools.fence import fenced
 from acp_agent.tools.toolbox import Tools
 from tests.tools.browser.site import open_site
 from tests.tools.browser.web import PYTHON, Web
@@ -179,6 +180,16 @@ async def test_what_goes_out_needs_leave_by_engine_and_host(stage: Stage) -> Non
         (Text("https://a.org:8443/x?y=%E2%80%AEz"),),
     )
     assert stage.web.asked == []
+
+
+async def test_the_user_sees_what_the_model_reads(stage: Stage) -> None:
+    async def emit(event: Event) -> None:
+        raise AssertionError(event)
+
+    for name, body in WALK[:3]:
+        prepared = await stage.prepare(f"browser.{name}", body)
+        result = await prepared.run(emit)
+        assert result.content == (*prepared.content, Text(fenced(result.text)))
 
 
 async def test_what_is_open_already_needs_no_leave(stage: Stage) -> None:
