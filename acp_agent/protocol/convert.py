@@ -33,6 +33,7 @@ from acp_agent.events import (
     ToolOutput,
     UsageUpdated,
 )
+from acp_agent.fence import fenced
 from acp_agent.plain import named, plain
 from acp_agent.protocol.agent import ClientCapabilities
 from acp_agent.protocol.jsonrpc import Object
@@ -132,7 +133,7 @@ class Converter:
             if event.snapshot == self._snapshots.get(event.call_id, ""):
                 return ()
             self._snapshots[event.call_id] = event.snapshot
-            shown = _contents(event.call_id, (*above, Text(event.snapshot)))
+            shown = _contents(event.call_id, (*above, Text(fenced(cut(event.snapshot)))))
             return ({**update, "content": shown},)
         meta: Object = {}
         if event.call_id not in self._terminals:

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from acp_agent.conversation import ToolSpec
 from acp_agent.errors import ToolFailed
 from acp_agent.events import Emit, Image, Text, ToolCallUpdated, ToolContent, ToolKind
+from acp_agent.fence import fenced
 from acp_agent.sandbox.bare import open_bare
 from acp_agent.sandbox.base import Limits, Policy
 from acp_agent.sandbox.disk_guard import Floor
@@ -23,7 +24,6 @@ from acp_agent.sandbox.interpreter import Done, Figure, Piece
 from acp_agent.sandbox.policy import own, submodules
 from acp_agent.tools.base import Permission, Prepared, ToolResult
 from acp_agent.tools.denials import python_denial
-from acp_agent.tools.fence import fenced
 from acp_agent.tools.python_code import code_of
 from acp_agent.tools.python_result import losses, result_of, title_of
 from acp_agent.tools.python_session import OpenSandbox, PythonSession

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from acp_agent.events import Image, Text, ToolContent
+from acp_agent.fence import fenced
 from acp_agent.tools.base import ToolResult
-from acp_agent.tools.fence import fenced
 from acp_agent.tools.python_session import Ran
 
 TITLE = 100

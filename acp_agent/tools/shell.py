@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 from acp_agent.conversation import ToolSpec
 from acp_agent.errors import ToolFailed
 from acp_agent.events import Emit, Terminal, Text, ToolCallUpdated, ToolKind
+from acp_agent.fence import fenced
 from acp_agent.ports import Editor
 from acp_agent.sandbox.commands import CommandSandbox
 from acp_agent.sandbox.confined import Confined
@@ -26,7 +27,6 @@ from acp_agent.tools.base import Permission, Prepared, ToolResult
 from acp_agent.tools.command_scope import scope
 from acp_agent.tools.denials import HINT, denial, put_back
 from acp_agent.tools.environment import own_environment
-from acp_agent.tools.fence import fenced
 from acp_agent.tools.live import Ended, run_live
 from acp_agent.tools.output import capped
 from acp_agent.tools.patch_in_shell import patch_in, unwrapped
@@ -221,7 +221,7 @@ def _result(
     text = "\n".join(filter(None, (said, *remarks)))
     failed = ended.timed_out or ended.exit_code != 0
     # Otherwise what was told live stays.
-    below = ended.terminal or (Text(text) if failed else None)
+    below = ended.terminal or (Text(fenced(text)) if failed else None)
     return ToolResult(
         text,
         failed=failed,

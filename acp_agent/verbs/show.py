@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO, cast
 
+from acp_agent.fence import unfenced
+
 COLOURS = {"dim": "2", "bold": "1", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 MARKS = {"completed": ("green", "✓"), "failed": ("red", "✗"), "in_progress": ("yellow", "…")}
 MAX_OUTPUT_LINES = 12
@@ -101,7 +103,8 @@ class Screen:
             if content["type"] == "diff":
                 self._diff(content)
             elif content["type"] == "content":
-                lines = content["content"].get("text", "").rstrip("\n").split("\n")
+                text = unfenced(content["content"].get("text", ""))
+                lines = text.rstrip("\n").split("\n")
                 for line in lines[-MAX_OUTPUT_LINES:]:
                     self.line(f"  │ {line}", "dim")
 

@@ -205,7 +205,7 @@ async def test_live_terminal_is_opened_once_fed_and_closed() -> None:
 async def test_client_without_live_terminals_sees_the_output_so_far() -> None:
     contents = [update["content"] for update in await shown(OUTPUT)]
     # What is shown already is not sent again when the output ends.
-    assert contents == [[text("a\n")], [text("a\nb\n")], [text("a\nb\n")]]
+    assert contents == [[text("```\na\n```")], [text("```\na\nb\n```")], [text("a\nb\n")]]
 
 
 CODE = Text("code")
@@ -213,7 +213,7 @@ CODE = Text("code")
 
 @pytest.mark.parametrize(
     ("capabilities", "output"),
-    [({}, [text("a\n")]), (LIVE, [TERMINAL])],
+    [({}, [text("```\na\n```")]), (LIVE, [TERMINAL])],
     ids=["text", "terminal"],
 )
 async def test_what_a_call_runs_stays_above_its_output(
@@ -223,7 +223,7 @@ async def test_what_a_call_runs_stays_above_its_output(
         ToolCallUpdated("c1", status="pending", content=(CODE,)),
         ToolOutput("c1", "a\n", "a\n", "/w"),
         ToolOutput("c1", "", "a\n", "/w", exit_code=0, ended=True),
-        ToolCallUpdated("c1", status="completed", content=(CODE, Text("a\n"), IMAGE)),
+        ToolCallUpdated("c1", status="completed", content=(CODE, Text("```\na\n```"), IMAGE)),
     ]
     told = [u["content"] for u in await shown(events, capabilities) if "content" in u]
     assert told == [

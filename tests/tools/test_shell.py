@@ -259,7 +259,7 @@ LONG = "echo one\necho two; exit 3"
 async def test_a_long_command_stays_above_its_output(bench: Bench, make_bench: MakeBench) -> None:
     shown = Text(f"```sh\n{LONG}\n```")
     result = await bench.call("shell", command=LONG)
-    assert result.content == (shown, Text("one\ntwo\n[exit code 3]"))
+    assert result.content == (shown, Text("```\none\ntwo\n[exit code 3]\n```"))
     in_terminal = make_bench(ScriptedEditor(terminal=ScriptedTerminal(output="", exit_code=0)))
     result = await in_terminal.call("shell", command=LONG)
     assert in_terminal.events == [ToolCallUpdated("call-1", content=result.content)]

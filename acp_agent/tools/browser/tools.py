@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from acp_agent.conversation import ToolSpec
 from acp_agent.errors import ToolFailed
 from acp_agent.events import Emit, Text, ToolKind
+from acp_agent.fence import fenced
 from acp_agent.tools.base import Permission, Prepared, Tool, ToolResult
 from acp_agent.tools.browser.arguments import (
     FindArguments,
@@ -26,7 +27,6 @@ from acp_agent.tools.browser.arguments import (
 )
 from acp_agent.tools.browser.browser import Browser, Target
 from acp_agent.tools.browser.harmless import harmless, one_line, shortened
-from acp_agent.tools.fence import fenced
 from acp_agent.tools.raw_body import RawBody
 
 LONGEST_TITLE = 100

@@ -13,11 +13,11 @@ from pydantic import BaseModel
 from acp_agent.conversation import ToolSpec
 from acp_agent.errors import ToolFailed
 from acp_agent.events import Emit, Text, ToolKind
+from acp_agent.fence import fenced
 from acp_agent.plain import one_line
 from acp_agent.servers import ServerConfig
 from acp_agent.tools.base import Permission, Prepared, ToolResult
 from acp_agent.tools.call_arguments import parse_arguments
-from acp_agent.tools.fence import fenced
 from acp_agent.tools.mcp.arguments import read_arguments
 from acp_agent.tools.mcp.catalog import Catalog, Entry, Listing
 from acp_agent.tools.mcp.finding import find_tools, told

@@ -12,6 +12,7 @@ import pytest
 
 from acp_agent.errors import ToolFailed
 from acp_agent.events import Event, Text
+from acp_agent.fence import fenced
 from acp_agent.tools.base import Permission, Prepared
 from acp_agent.tools.browser.browser import Browser
 from acp_agent.tools.browser.fetch import Fetcher
@@ -20,7 +21,6 @@ from acp_agent.tools.browser.hosts import allowed_hosts
 from acp_agent.tools.browser.make import make_browsing
 from acp_agent.tools.browser.pages import KEPT, estimated_prefix
 from acp_agent.tools.browser.tools import browser_tools
-from acp_agent.tools.fence import fenced
 from acp_agent.tools.toolbox import Tools
 from tests.tools.browser.site import open_site
 from tests.tools.browser.web import PYTHON, Web

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from acp_agent.tools.fence import fenced
+from acp_agent.fence import fenced
 
 
 def test_a_block_cannot_be_closed_by_its_text() -> None:
