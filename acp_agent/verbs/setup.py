@@ -22,7 +22,7 @@ def run_setup(settings: Settings) -> int:
     try:
         found = anyio.run(find_engine, settings)
     except NoModel:
-        print("There is no gpt-oss model on this machine yet.\n", file=sys.stderr)
+        print("No gpt-oss model is ready on this machine.\n", file=sys.stderr)
         return run_models(["install", MODEL])
     except EngineUnavailable as error:
         print(f"acp-agent: {error}", file=sys.stderr)

@@ -87,7 +87,7 @@ async def test_the_model_is_offered_installed_and_answers(stage: MakeStage) -> N
     ]
     assert play.statuses() == ["in_progress", "completed"]
     assert play.text().splitlines() == [
-        "There is no gpt-oss model on this machine yet.  ",
+        "No gpt-oss model is ready on this machine.  ",
         "gpt-oss-20b (12.1 GB, licence Apache-2.0) can be installed: answer the question below, or"
         " run `acp-agent models install x` in a terminal.  ",
         "If you have one: set GPT_OSS_GGUF_MODEL_PATH to a GGUF file, or GPT_OSS_URL to a llama.cpp"

@@ -34,7 +34,7 @@ size_gb = 0.06
 memory_gb = 1
 """
 LINES = [
-    "There is no gpt-oss model on this machine yet.  ",
+    "No gpt-oss model is ready on this machine.  ",
     "gpt-oss-20b (60.0 MB, licence Apache-2.0) can be installed: answer the question below, or run"
     " `acp-agent models install gpt-oss-20b` in a terminal.  ",
     "If you have one: set GPT_OSS_GGUF_MODEL_PATH to a GGUF file, or GPT_OSS_URL to a llama.cpp"
@@ -160,3 +160,16 @@ def test_run_where_nobody_can_be_asked_says_what_to_do(empty: Env, hub: Hub) -> 
     assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (1, "", 1)
     assert "or install one with: acp-agent models install gpt-oss-20b" in ran.stderr
     assert hub.asked == []
+
+
+def test_a_damaged_model_is_not_missing(empty: Env) -> None:
+    assert agent(empty, "models", "install", "gpt-oss-20b", "--accept-license").returncode == 0
+    (weights,) = Path(empty["HOME"]).rglob("gpt-oss-20b-mxfp4.gguf")
+    os.truncate(weights, 1000)
+    ran = agent(empty, "run", "hello")
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr == (
+        "acp-agent: no gpt-oss model is ready: gpt-oss-20b is installed and damaged"
+        " (gpt-oss-20b-mxfp4.gguf has 1000 bytes instead of 60270048); mend it with:"
+        " acp-agent models repair gpt-oss-20b\n"
+    )
