@@ -31,7 +31,7 @@ def run_setup(settings: Settings) -> int:
         case Local(path):
             return _nothing(f"the model is there: {path}")
         case Remote(endpoint):
-            return _nothing(f"an engine answers at {endpoint.url}")
+            return _nothing(f"the engine is the one at {endpoint.url}")
         case Nano():
             return _nothing("the demo weights answer, for --demo was asked for")
 

@@ -58,11 +58,14 @@ class Teller:
     def progress(self, progress: Progress) -> None:
         """Say how far it is, now and then."""
         now = self._clock()
-        if now < self._next and progress.stage == self._stage:
+        if now < self._next and progress.stage == self._stage and not progress.note:
             return
         self._next, self._stage = now + EVERY[self._way], progress.stage
         if self._json:
             self.result("progress", sentence(progress), **asdict(progress))
+        elif progress.note:
+            self._clear()
+            print(progress.note, file=self._err, flush=True)
         elif self._way == "terminal":
             text = sentence(progress)
             print(f"\r{text:<{self._drawn}}", end="", file=self._err, flush=True)

@@ -162,6 +162,19 @@ def test_run_where_nobody_can_be_asked_says_what_to_do(empty: Env, hub: Hub) -> 
     assert hub.asked == []
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"GPT_OSS_URL": "http://127.0.0.1:9"}, "the engine is the one at http://127.0.0.1:9"),
+        ({"GPT_OSS_MODEL": "ollama:gpt-oss:20b"}, "the model is ollama:gpt-oss:20b"),
+    ],
+)
+def test_setup_leaves_what_the_settings_name(empty: Env, settings: Env, words: str) -> None:
+    ran = agent(empty | settings, "serve", "--setup")
+    assert (ran.returncode, ran.stdout) == (0, "")
+    assert ran.stderr.startswith(f"Nothing to set up: {words}")
+
+
 def test_a_damaged_model_is_not_missing(empty: Env) -> None:
     assert agent(empty, "models", "install", "gpt-oss-20b", "--accept-license").returncode == 0
     (weights,) = Path(empty["HOME"]).rglob("gpt-oss-20b-mxfp4.gguf")
