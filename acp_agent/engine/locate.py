@@ -76,7 +76,8 @@ async def find_engine(settings: Settings) -> Found:
         return Remote(with_key(usual))
     model = _on_disk(settings)
     if model is None:
-        raise NoModel(_what_to_do(settings))
+        # What is installed is not looked at beside a directory that the user named.
+        raise (EngineUnavailable if settings.model_dir else NoModel)(_what_to_do(settings))
     return Local(model)
 
 
