@@ -169,6 +169,8 @@ def _checked(name: str, value: object, source: str, written: str = "") -> object
             value = float(value)
     except ValueError:
         wanted = "true or false" if kind is bool else "a number"
+        if rule and rule.words:
+            wanted += f", or one of {', '.join(rule.words)}"
         raise ConfigError(f"{source}: {shown} must be {wanted}, not {value!r}") from None
     if type(value) is not kind:
         raise ConfigError(f"{source}: {shown} must be of type {kind.__name__}, not {value!r}")

@@ -164,7 +164,11 @@ def test_no_mode_is_asked_for_by_default(file: Path) -> None:
         ("ACP_AGENT_FM_MAX_TOKENS", "0", "ACP_AGENT_FM_MAX_TOKENS: fm_max_tokens must be 1 or"),
         ("ACP_AGENT_FM_TEMPERATURE", "-1", "fm_temperature must be 0 or more, not -1"),
         ("GPT_OSS_FLASH_ATTN", "2", "flash_attn must be one of auto, on, off, not '2'"),
-        ("GPT_OSS_IDLE_UNLOAD_SECS", "2m", "idle_unload must be a number, not '2m'"),
+        (
+            "GPT_OSS_IDLE_UNLOAD_SECS",
+            "2m",
+            "idle_unload must be a number, or one of never, 5m, 10m, 30m, 1h, not '2m'",
+        ),
         ("ACP_AGENT_MEMORY_LIMIT", "85", "memory_limit must be 0 to 1, not 85.0"),
         ("GPT_OSS_CACHE_TYPE_K", "q2", "cache_type_k must be one of f32, f16, bf16"),
         ("GPT_OSS_KEEPALIVE_SECS", "nan", "GPT_OSS_KEEPALIVE_SECS: keepalive must be 0 or more"),

@@ -88,7 +88,12 @@ class Compactor:
         # Who cannot count exactly has counted too few.
         share = min(1.0, counted / real) if real > 0 else 1.0
         limit = int(self._limit(size) * share)
-        await self._relieve(counted, int(limit * RELIEF), limit, size, emit)
+        try:
+            await self._relieve(counted, int(limit * RELIEF), limit, size, emit)
+        except ContextOverflow:
+            raise error from None  # the engine's own numbers
+        if await self._tokens() >= counted:
+            raise error
 
     async def compact(self, emit: Emit, focus: str = "") -> Compacted:
         """Sum up everything that was said. Raises BackendError."""

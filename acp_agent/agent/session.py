@@ -274,7 +274,7 @@ class Session:
             if await self._setup().run(turn_id, emit):
                 return await turn.run()
         self._history.forget_unanswered()
-        return "refusal"
+        return "end_turn"  # editors take away what a refusal said, and this says what to do
 
     def _orchestrated(self) -> Fm | None:
         return self._fm if self._options["mode"] == "fm" else None

@@ -113,7 +113,7 @@ def _words(offer: Offer) -> str:
         f" question below, or run `{offer.command}` in a terminal."
     )
     return (
-        "There is no gpt-oss model on this machine yet.  \n"
+        "No gpt-oss model is ready on this machine.  \n"
         f"{here}  \n"
         "If you have one: set GPT_OSS_GGUF_MODEL_PATH to a GGUF file, or GPT_OSS_URL to a llama.cpp"
         " server that runs.\n"

@@ -255,7 +255,7 @@ def _meaning(endpoint: Endpoint, error: Exception) -> Exception:
                 " or unset GPT_OSS_URL to let acp-agent start one"
             )
         case http.Dropped(answered=True):
-            return StreamDropped("the connection to the engine broke off in mid-answer")
+            return StreamDropped("the connection to the engine broke off in mid-answer; ask again")
         case http.Dropped():
             return EngineFailed(f"the engine at {endpoint.url} closed the connection unanswered")
         case http.NotHttp():

@@ -137,7 +137,9 @@ class ScriptedEngine:
                     yield StepEnded("limit", _timings(prompt, said))
                     return
                 case Drop():
-                    raise StreamDropped("the connection to the engine broke off in mid-answer")
+                    raise StreamDropped(
+                        "the connection to the engine broke off in mid-answer; ask again"
+                    )
                 case Fail(words):
                     raise EngineFailed(words)
                 case Overflow():

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from acp_agent.engine.asking import Asker
-from acp_agent.engine.binary import Search, find
+from acp_agent.engine.binary import AUTO, Search, find
 from acp_agent.engine.child import Child
 from acp_agent.engine.home import EngineHome, EngineState
 from acp_agent.engine.machine import look
@@ -44,16 +44,18 @@ def look_before(spec: EngineSpec) -> Found:
     search = find(spec.program)
     for problem in search.broken:
         logger.warning("passed over: %s", problem)
+    # What is wrong with a program that nobody named is for the log only.
+    passed = () if spec.program == AUTO else tuple(f"passed over: {it}" for it in search.broken)
     try:
         shape = read_shape(spec.model)
     except (OSError, ValueError):
-        return Found(spec.context, (), search)  # the engine finds better words for it
+        return Found(spec.context, passed, search)  # the engine finds better words for it
     found = plan(shape, look(gpus=search.binary is not None), wanted(spec))
     if found.refusal:
         raise LoadFailed(found.refusal)
     for warning in found.warnings:
         logger.warning("%s", warning)
-    return Found(found.context, found.warnings, search)
+    return Found(found.context, (*passed, *found.warnings), search)
 
 
 def wanted(spec: EngineSpec) -> Wanted:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from acp_agent.backends.endpoint import Endpoint
 from acp_agent.config import Settings
-from acp_agent.engine.models import find_model, installed_model, model_directories
+from acp_agent.engine.models import damaged_model, find_model, installed_model, model_directories
 from acp_agent.engine.own import with_key
 from acp_agent.engine.probe import answers
 from acp_agent.errors import EngineUnavailable, NoModel
@@ -76,12 +76,20 @@ async def find_engine(settings: Settings) -> Found:
         return Remote(with_key(usual))
     model = _on_disk(settings)
     if model is None:
-        directories = model_directories(settings.model_dir)
-        places = [*map(str, directories), *([] if settings.model_dir else [f"and at {USUAL}"])]
-        raise NoModel(
-            "no gpt-oss model was found: set GPT_OSS_GGUF_MODEL_PATH to a gpt-oss GGUF file, or"
-            " GPT_OSS_URL to a running llama.cpp server, or install one with:"
-            " acp-agent models install gpt-oss-20b (looked for gpt-oss-*.gguf in"
-            f" {', '.join(places)})"
-        )
+        # What is installed is not looked at beside a directory that the user named.
+        raise (EngineUnavailable if settings.model_dir else NoModel)(_what_to_do(settings))
     return Local(model)
+
+
+def _what_to_do(settings: Settings) -> str:
+    damaged = "" if settings.model_dir else damaged_model()
+    if damaged:
+        return f"no gpt-oss model is ready: {damaged}"
+    directories = model_directories(settings.model_dir)
+    places = [*map(str, directories), *([] if settings.model_dir else [f"and at {USUAL}"])]
+    return (
+        "no gpt-oss model was found: set GPT_OSS_GGUF_MODEL_PATH to a gpt-oss GGUF file, or"
+        " GPT_OSS_URL to a running llama.cpp server, or install one with:"
+        " acp-agent models install gpt-oss-20b (looked for gpt-oss-*.gguf in"
+        f" {', '.join(places)})"
+    )

@@ -41,6 +41,17 @@ def installed_model(wanted: str = "") -> Path | None:
     return ranked[0][1] if ranked else None
 
 
+def damaged_model() -> str:
+    """Say of the first installed gpt-oss that is damaged what to do; "" if none is."""
+    store = Store(models_path())
+    for standing in map(store.standing, store.names()):
+        manifest = standing.manifest
+        if standing.state == "damaged" and manifest and manifest.architecture == "gpt-oss":
+            advice = f"mend it with: acp-agent models repair {standing.name}"
+            return f"{standing.name} is installed and damaged ({standing.why}); {advice}"
+    return ""
+
+
 def find_model(directories: Iterable[Path]) -> Path | None:
     """Return the best gpt-oss GGUF of the first directory that holds one."""
     for directory in directories:

@@ -44,6 +44,8 @@ async def _end(home: EngineHome, number: signal.Signals) -> None:
         # Without a state it has only just begun, and is about to write one.
         if state is not None and state.pid != told:
             told = state.pid
+            if number == signal.SIGKILL:
+                home.forget()  # or whoever needs it next would take its end for a crash
             with suppress(ProcessLookupError):
                 os.kill(told, number)
         await anyio.sleep(PAUSE)

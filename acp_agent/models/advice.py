@@ -1,13 +1,23 @@
-"""Whether a model fits into the memory of this machine, in a sentence."""
+"""Whether a model is of use on this machine and fits into its memory, in a sentence."""
 
 from __future__ import annotations
 
 from acp_agent.engine.machine import look
 from acp_agent.models.base import InstallFailed
+from acp_agent.models.catalog import Entry
 from acp_agent.models.install import gigabytes
 
 # A machine sold with 16 GB says a little less; what its graphics hold is missing too.
 TOLERANCE = 0.9
+
+
+def check_platform(entry: Entry, platform: str) -> None:
+    """Raise InstallFailed if nothing on this platform serves the model."""
+    if entry.format == "mlx" and platform != "darwin":
+        raise InstallFailed(
+            f"{entry.name} is for MLX, which only Macs have; install gpt-oss-20b, or download it"
+            " all the same with --force"
+        )
 
 
 def memory_advice(weights: int, needed: int = 0, total: int | None = None) -> str:

@@ -83,13 +83,17 @@ class InstalledFile:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far it is: bytes of all files together, `rate` in bytes a second, `eta` in seconds."""
+    """How far it is: bytes of all files together, `rate` in bytes a second, `eta` in seconds.
+
+    `note` says why it does not go on just now, and when it will.
+    """
 
     stage: Literal["checking", "downloading", "verifying"]
     done: int
     total: int
     rate: float = 0.0
     eta: float | None = None
+    note: str = ""
 
 
 Tell = Callable[[Progress], None]

@@ -32,7 +32,7 @@ from acp_agent.models.manifest import Accepted, Manifest
 from acp_agent.models.meter import Meter
 from acp_agent.models.names import is_inside, model_of_file
 from acp_agent.models.origin import Open, Origin
-from acp_agent.models.patience import PATIENCE
+from acp_agent.models.patience import PATIENCE, Patience
 from acp_agent.models.store import PART, Store
 
 SPARE = 10  # of a hundred, of the disk beyond the download
@@ -106,10 +106,20 @@ class _Install:
         self._wish = wish
         self._entry = wish.entry
         self._open = opened
-        self._ears = ears
+        self._ears = replace(ears, tell=self._tell)
+        self._hears = ears.tell
+        self._last = Progress("checking", 0, wish.entry.size)
+        self._patience = replace(PATIENCE, hear=self._interrupted)
+
+    def _tell(self, progress: Progress) -> None:
+        self._last = progress
+        self._hears(progress)
+
+    def _interrupted(self, words: str) -> None:
+        self._hears(replace(self._last, rate=0.0, eta=None, note=words))
 
     async def run(self) -> Manifest:
-        self._ears.tell(Progress("checking", 0, self._entry.size))
+        self._tell(self._last)
         source, listing = await self._listed()
         _check_listing(listing, self._entry)
         draft = self._draft(listing)
@@ -130,9 +140,9 @@ class _Install:
         if draft and draft.revision and not self._wish.update and _same(draft.origin, origin):
             with suppress(InstallFailed):
                 source = self._open(replace(origin, revision=draft.revision))
-                return source, await ask(source)
+                return source, await ask(source, patience=self._patience)
         source = self._open(origin)
-        return source, await ask(source)
+        return source, await ask(source, patience=self._patience)
 
     def _draft(self, listing: Listing) -> Manifest:
         entry = self._entry
@@ -162,7 +172,7 @@ class _Install:
             raise InstallFailed(f"{source.name} has no GGUF file")
         from acp_agent.harmony.gguf import ARCHITECTURES, architecture
 
-        head = await _beginning(source, listing, ggufs[0])
+        head = await _beginning(source, listing, ggufs[0], self._patience)
         try:
             found = architecture(head)
         except VocabularyError as error:
@@ -184,7 +194,9 @@ class _Install:
             if known is None or not path.is_file() or path.stat().st_size != known.size:
                 part = _part(path)
                 tell = partial(meter.at, kept=part.stat().st_size if part.exists() else 0)
-                done[file.path] = await fetch(source, listing, file, part, tell)
+                done[file.path] = await fetch(
+                    source, listing, file, part, tell, patience=self._patience
+                )
                 part.replace(path)
                 draft = replace(draft, files=tuple(done.values()))
                 self._store.keep_draft(draft)
@@ -255,7 +267,9 @@ def gigabytes(size: int) -> str:
     return f"{size} B"
 
 
-async def _beginning(source: Source, listing: Listing, file: RemoteFile) -> bytes:
+async def _beginning(
+    source: Source, listing: Listing, file: RemoteFile, patience: Patience
+) -> bytes:
     failed = 0
     while True:
         try:
@@ -263,7 +277,7 @@ async def _beginning(source: Source, listing: Listing, file: RemoteFile) -> byte
                 return await _take(pieces)
         except Interrupted as error:
             failed += 1
-            await PATIENCE.wait(failed, error, f"cannot fetch {file.path!r}")
+            await patience.wait(failed, error, f"cannot fetch {file.path!r}")
 
 
 async def _take(pieces: AsyncIterator[bytes]) -> bytes:

@@ -81,7 +81,7 @@ class _Telling:
     def __call__(self, progress: Progress) -> None:
         self._tell(progress)
         now = anyio.current_time()
-        if now >= self._next:
+        if now >= self._next or progress.note:
             self._next = now + TOLD
             draft = self._notes.with_suffix(".new")
             with suppress(OSError):  # a full disk is told by whoever writes what matters

@@ -19,7 +19,8 @@ class Patience:
     """Pauses double from `first` to `longest` seconds; `tries` without anything new are enough.
 
     Whoever says how long to wait is heeded up to `asked` seconds. `jitter` gives what part of the
-    second half of a pause is waited, so that those who were interrupted together part.
+    second half of a pause is waited, so that those who were interrupted together part. `hear` gets
+    why it is waited, and how long.
     """
 
     tries: int = 8
@@ -27,6 +28,7 @@ class Patience:
     longest: float = 60.0
     asked: float = 300.0
     jitter: Callable[[], float] = random.random
+    hear: Callable[[str], None] = logger.info
 
     def pause(self, failed: int, error: Interrupted, doing: str, kept: str = "") -> float:
         """Return the seconds to wait after the `failed`-th failure in a row.
@@ -50,7 +52,7 @@ class Patience:
     async def wait(self, failed: int, error: Interrupted, doing: str, kept: str = "") -> None:
         """Sleep as long as `pause` says. Raises InstallFailed."""
         seconds = self.pause(failed, error, doing, kept)
-        logger.info("%s: %s; again in %.1f s", doing, error, seconds)
+        self.hear(f"{doing}: {error}; again in {max(1, round(seconds))} s")
         await anyio.sleep(seconds)
 
 

@@ -10,6 +10,8 @@ STAGES = {"checking": "looking", "downloading": "downloading", "verifying": "has
 
 def sentence(progress: Progress) -> str:
     """Return progress as people read it: `downloading 43 %, 5.2 of 12.1 GB, 48.0 MB/s, 2 min`."""
+    if progress.note:
+        return progress.note
     if progress.stage == "checking" or not progress.total:
         return f"{STAGES[progress.stage]} …"
     percent = int(100 * progress.done / progress.total)

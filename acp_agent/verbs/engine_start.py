@@ -44,6 +44,7 @@ class Started:
     seconds: float
     differs: tuple[str, ...] = ()
     warm_ms: tuple[float, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def start(
@@ -112,6 +113,7 @@ async def _started(settings: Settings, running: Running, was_running: bool) -> S
         was_running,
         0.0,
         _differences(settings, running.endpoint.url, facts) if was_running else (),
+        warnings=own.state.warnings if own else (),
     )
 
 
@@ -140,6 +142,8 @@ def _differences(settings: Settings, url: str, facts: Facts) -> tuple[str, ...]:
 def _tell(started: Started) -> None:
     _say(f"model: {started.model}")
     _say(f"context: {started.context} tokens, {started.slots} slots")
+    for warning in started.warnings:
+        _say(f"warning: {warning}")
     if started.was_running:
         whose = f"ours, pid {started.pid}" if started.own else "not ours: it is left as it is"
         match = "" if started.differs else ", and is as asked for"

@@ -76,7 +76,9 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     install.add_argument("--accept-license", "--accept-licence", action="store_true", dest="accept")
     install.add_argument("--name", default="", help="what to call it here")
     install.add_argument("--update", action="store_true", help="take the newest revision")
-    install.add_argument("--force", action="store_true", help="though the memory does not hold it")
+    install.add_argument(
+        "--force", action="store_true", help="though it is of no use on this machine"
+    )
     add = verbs.add_parser("add", help="use a GGUF file of yours where it lies")
     add.add_argument("path", metavar="FILE")
     add.add_argument("--name", default="", help="what to call it here")

@@ -9,7 +9,7 @@ from functools import partial
 import anyio.to_thread
 
 from acp_agent.models.adopt import adopt, name_for
-from acp_agent.models.advice import memory_advice
+from acp_agent.models.advice import check_platform, memory_advice
 from acp_agent.models.base import InstallFailed
 from acp_agent.models.catalog import Entry
 from acp_agent.models.choose import Pulled, choose
@@ -59,6 +59,7 @@ async def _mend(desk: Desk, manifest: Manifest) -> None:
 
 def _advise(desk: Desk, entry: Entry, *, force: bool) -> None:
     try:
+        check_platform(entry, sys.platform)
         warning = memory_advice(entry.size, entry.memory)
     except InstallFailed as error:
         if not force:

@@ -12,7 +12,8 @@ import anyio
 import anyio.to_thread
 
 from acp_agent.client import ClientSession, LocalHost, allow, open_client, reject
-from acp_agent.config import Settings
+from acp_agent.config import Settings, selects_provider
+from acp_agent.engine.models import find_model, installed_model, model_directories
 from acp_agent.errors import ConfigError
 from acp_agent.verbs.show import Screen
 
@@ -39,10 +40,24 @@ def run_prompt(
     workspace = (cwd or Path.cwd()).absolute()
     if not workspace.is_dir():
         raise ConfigError(f"--cwd: {str(workspace)!r} is not a directory")
+    if _may_lack_model(settings):
+        from acp_agent.verbs.setup import bring_model  # with an HTTP client, 80 ms
+
+        if code := bring_model(settings, can_ask=not as_json and sys.stdin.isatty()):
+            return code
     stop = anyio.run(_run, serve_command(flags), workspace, text, as_json)
     if stop != "end_turn":
         print(f"acp-agent: {STOPS.get(stop, stop)}", file=sys.stderr)
     return 0 if stop == "end_turn" else 1
+
+
+def _may_lack_model(settings: Settings) -> bool:
+    """Tell whether GPT-OSS has to answer, was not said to be anywhere, and is not on the disk."""
+    named = settings.demo or settings.script or settings.engine_url or settings.model_path
+    if named or settings.mode == "fm" or selects_provider(settings):
+        return False  # in mode fm, the small model may do
+    there = None if settings.model_dir else installed_model(settings.model)
+    return there is None and find_model(model_directories(settings.model_dir)) is None
 
 
 def serve_command(flags: Mapping[str, object]) -> list[str]:

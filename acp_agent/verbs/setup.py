@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import redirect_stdout
 
 import anyio
 
@@ -21,7 +22,7 @@ def run_setup(settings: Settings) -> int:
     try:
         found = anyio.run(find_engine, settings)
     except NoModel:
-        print("There is no gpt-oss model on this machine yet.\n", file=sys.stderr)
+        print("No gpt-oss model is ready on this machine.\n", file=sys.stderr)
         return run_models(["install", MODEL])
     except EngineUnavailable as error:
         print(f"acp-agent: {error}", file=sys.stderr)
@@ -30,9 +31,29 @@ def run_setup(settings: Settings) -> int:
         case Local(path):
             return _nothing(f"the model is there: {path}")
         case Remote(endpoint):
-            return _nothing(f"an engine answers at {endpoint.url}")
+            return _nothing(f"the engine is the one at {endpoint.url}")
         case Nano():
             return _nothing("the demo weights answer, for --demo was asked for")
+
+
+def bring_model(settings: Settings, *, can_ask: bool) -> int:
+    """Have a model installed before a prompt that needs it; 0 if it can be sent then.
+
+    Raises:
+        NoModel: There is none, and nobody to ask.
+
+    """
+    try:
+        anyio.run(find_engine, settings)
+    except NoModel:
+        if not can_ask:
+            raise
+    except EngineUnavailable:
+        return 0  # the prompt meets it again, and says so
+    else:
+        return 0
+    with redirect_stdout(sys.stderr):  # stdout is for the answer
+        return run_setup(settings)
 
 
 def _nothing(words: str) -> int:

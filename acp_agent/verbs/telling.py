@@ -25,18 +25,18 @@ class Teller:
         self,
         *,
         as_json: bool,
-        out: TextIO = sys.stdout,
-        err: TextIO = sys.stderr,
+        out: TextIO | None = None,
+        err: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._json = as_json
-        self._out = out
-        self._err = err
+        self._out = out or sys.stdout
+        self._err = err or sys.stderr
         self._clock = clock
         self._drawn = 0
         self._next = 0.0
         self._stage: str = ""
-        self._way = "json" if as_json else "terminal" if err.isatty() else "plain"
+        self._way = "json" if as_json else "terminal" if self._err.isatty() else "plain"
 
     def result(self, event: str, text: str, **fields: object) -> None:
         """Say what came of it, on stdout."""
@@ -58,11 +58,14 @@ class Teller:
     def progress(self, progress: Progress) -> None:
         """Say how far it is, now and then."""
         now = self._clock()
-        if now < self._next and progress.stage == self._stage:
+        if now < self._next and progress.stage == self._stage and not progress.note:
             return
         self._next, self._stage = now + EVERY[self._way], progress.stage
         if self._json:
             self.result("progress", sentence(progress), **asdict(progress))
+        elif progress.note:
+            self._clear()
+            print(progress.note, file=self._err, flush=True)
         elif self._way == "terminal":
             text = sentence(progress)
             print(f"\r{text:<{self._drawn}}", end="", file=self._err, flush=True)

@@ -119,7 +119,8 @@ async def test_a_gptoss_that_breaks_off_keeps_what_it_said(play: Play) -> None:
     stage = play(Small(), [Begin("The first"), Drop()], DONE)
     assert await stage.prompt(HEAVY) == "end_turn"
     assert stage.text() == (
-        "The firstGPT-OSS broke off: the connection to the engine broke off in mid-answer"
+        "The firstGPT-OSS broke off: the connection to the engine broke off in mid-answer;"
+        " ask again"
     )
     await stage.prompt(HEAVY)
     assert "The first" in stage.prompt_text()

@@ -87,7 +87,7 @@ async def test_the_model_is_offered_installed_and_answers(stage: MakeStage) -> N
     ]
     assert play.statuses() == ["in_progress", "completed"]
     assert play.text().splitlines() == [
-        "There is no gpt-oss model on this machine yet.  ",
+        "No gpt-oss model is ready on this machine.  ",
         "gpt-oss-20b (12.1 GB, licence Apache-2.0) can be installed: answer the question below, or"
         " run `acp-agent models install x` in a terminal.  ",
         "If you have one: set GPT_OSS_GGUF_MODEL_PATH to a GGUF file, or GPT_OSS_URL to a llama.cpp"
@@ -104,7 +104,7 @@ async def test_the_question_names_the_licence(stage: MakeStage) -> None:
 
 async def test_who_says_not_now_is_asked_again_by_the_next_prompt(stage: MakeStage) -> None:
     play, _ = bare_machine(stage, "later", "install")
-    assert await play.prompt("one") == "refusal"
+    assert await play.prompt("one") == "end_turn"
     assert play.statuses() == ["failed"]
     assert await play.prompt("two") == "end_turn"
     assert "one" not in play.prompt_text()  # it was never answered
@@ -120,7 +120,7 @@ async def test_where_it_cannot_be_installed_the_reason_is_said_and_nothing_asked
     stage: MakeStage,
 ) -> None:
     play, _ = bare_machine(stage, trouble="gpt-oss-20b needs 16 GB of memory, this machine has 8.")
-    assert await play.prompt("hi") == "refusal"
+    assert await play.prompt("hi") == "end_turn"
     assert play.text().splitlines()[1].startswith("gpt-oss-20b needs 16 GB of memory")
     assert play.of(ToolCallStarted) == []
     assert play.editor.questions == []
@@ -128,7 +128,7 @@ async def test_where_it_cannot_be_installed_the_reason_is_said_and_nothing_asked
 
 async def test_a_download_that_fails_says_why(stage: MakeStage) -> None:
     play, _ = bare_machine(stage, "install", failure="the disk is full")
-    assert await play.prompt("hi") == "refusal"
+    assert await play.prompt("hi") == "end_turn"
     assert texts(play)[-1] == Text("the disk is full")
     assert play.statuses() == ["in_progress", "failed"]
 

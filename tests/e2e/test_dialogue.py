@@ -58,8 +58,8 @@ async def test_answer_streams_in_pieces_and_says_whose_it_is(world: Env, workspa
 async def test_usage_is_told_with_the_size_of_the_context(world: Env, workspace: Path) -> None:
     async with open_agent(world, "--demo") as agent:
         turn = await (await agent.new_session(workspace)).prompt("hello")
-        usage = turn.updates[-1]
-        assert (usage["sessionUpdate"], usage["size"]) == ("usage_update", NANO_CONTEXT)
+        usage = turn.usage
+        assert usage["size"] == NANO_CONTEXT
         assert 100 < usage["used"] < 2000
 
 

@@ -76,6 +76,7 @@ def test_status_says_how_the_engine_does(served: Env) -> None:
     assert lines["keepalive"] == "not running"
     assert re.fullmatch(r"prompt [\d.]+ tokens/s, generation [\d.]+ tokens/s", lines["speed"])
     assert int(lines["memory"].split()[0]) > 50
+    assert lines["memory"].endswith("% of the machine's in use, above 85% it ends once it is idle")
     assert '"predicted_per_second": ' in lines["timings"]
 
 

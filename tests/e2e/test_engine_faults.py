@@ -159,7 +159,7 @@ async def test_running_engine_is_used_and_never_stopped(apart: Env, workspace: P
         async with session_with(env, workspace, endpoint.url, endpoint.key) as session:
             turn = await session.prompt("hello")
             assert (turn.stop, turn.answer) == ("end_turn", HELLO.answer.text)
-            assert turn.updates[-1]["size"] == 4096
+            assert turn.usage["size"] == 4096
         assert (await LlamaServer(fixed(endpoint)).is_available()).state == "ready"
         homes = list(Path(apart["XDG_RUNTIME_DIR"]).glob("acp-agent/engine-*"))
         assert len(homes) == 1  # and no other was started

@@ -130,6 +130,15 @@ async def test_start_exports_what_other_programs_need(apart: Env) -> None:
     assert ran.stdout == f"export GPT_OSS_URL={engine.url} GPT_OSS_API_KEY={engine.key}\n"
 
 
+async def test_start_says_what_is_wrong_with_the_program_that_was_named(
+    apart: Env, nano: Path
+) -> None:
+    env = apart | {"LLAMA_SERVER": "/nowhere"}
+    ran = agent(env, "engine", "start", "--model-path", str(nano))
+    assert ran.returncode == 0
+    assert "warning: passed over: /nowhere cannot be run (No such file or directory)" in ran.stderr
+
+
 async def test_start_links_the_log_that_was_named(apart: Env, tmp_path: Path) -> None:
     log = tmp_path / "engine.log"
     log.write_text("of long ago")

@@ -175,6 +175,6 @@ async def test_engine_that_dies_in_mid_answer_is_an_error_and_the_next_prompt_wo
             tasks.start_soon(count)
             await session.says(COUNT.answer.text)
             os.kill(engines(apart)[0].pid, signal.SIGKILL)
-        assert str(errors[0]) == "the connection to the engine broke off in mid-answer"
+        assert str(errors[0]) == "the connection to the engine broke off in mid-answer; ask again"
         assert Turn("", session.updates).answer.count(COUNT.answer.text) == 1
         assert (await session.prompt("hello")).answer == NANO_LABEL + HELLO.answer.text

@@ -155,7 +155,7 @@ async def test_failures_of_the_engine_are_errors_of_the_prompt_alone(
     async with open_agent(world, "--script", str(file)) as agent:
         session = await agent.new_session(workspace)
         assert await fails(session, "break") == (
-            "the connection to the engine broke off in mid-answer",
+            "the connection to the engine broke off in mid-answer; ask again",
             {"kind": "StreamDropped"},
         )
         assert Turn("", session.updates).answer == "Half of"

@@ -29,6 +29,11 @@ class Turn:
         return [update for update in self.updates if update["sessionUpdate"] == "plan"]
 
     @property
+    def usage(self) -> Json:
+        """The last account of the context."""
+        return [u for u in self.updates if u["sessionUpdate"] == "usage_update"][-1]
+
+    @property
     def calls(self) -> list[Json]:
         """The tool calls, each as all its updates together left it."""
         return list(merged_calls(self.updates).values())

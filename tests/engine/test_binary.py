@@ -295,6 +295,8 @@ async def test_a_broken_program_leaves_it_to_the_wheel(nano: Path, tmp_path: Pat
     async with Launcher(spec, linger=0.1) as launcher:
         assert await LlamaServer(launcher.locate).context_size() == 1024
         assert state().kind == "wheel"
+        (warning,) = state().warnings
+        assert warning.startswith(f"passed over: {path} ended with status 132")
     assert f"passed over: {path} ended with status 132" in log()
 
 

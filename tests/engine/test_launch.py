@@ -184,6 +184,22 @@ async def test_what_does_not_end_when_told_to_is_killed(spec: EngineSpec) -> Non
     assert engine_homes() == []
 
 
+async def test_what_was_killed_at_the_users_wish_is_no_crash(spec: EngineSpec) -> None:
+    there = home_of(spec)
+
+    def left_behind() -> EngineState | None:
+        while there.is_alive():  # no pause: who needs an engine may look at that very moment
+            pass
+        return there.read()
+
+    async with Launcher(spec, linger=inf) as launcher:
+        assert await answers(await launcher.locate())
+    os.kill(state_of(launcher).pid, signal.SIGSTOP)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(stop, there, 0.2)
+        assert await anyio.to_thread.run_sync(left_behind) is None
+
+
 async def test_an_engine_that_is_stopped_while_somebody_uses_it_comes_again(
     spec: EngineSpec,
 ) -> None:

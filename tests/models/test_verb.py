@@ -152,6 +152,14 @@ def test_a_killed_install_leaves_a_partial_that_the_next_one_goes_on_with(
     assert [asked for asked in machine.downloads() if asked not in ("", "bytes=0-")] != []
 
 
+def test_a_hub_that_is_busy_is_asked_again_and_the_user_is_told(machine: Machine) -> None:
+    machine.hub.faults.append(Fault("api", status=503))
+    code, _, err = machine.run(*INSTALL)
+    assert code == 0
+    (told,) = [line for line in err.splitlines() if line.startswith("cannot ask hub:me/mine-GGUF")]
+    assert told.endswith("; again in 1 s")
+
+
 def test_an_interrupt_says_that_what_came_is_kept(machine: Machine) -> None:
     machine.hub.faults.append(Fault("store", pace=0.01, times=2))
     with machine.start(*INSTALL, "--json") as process:
