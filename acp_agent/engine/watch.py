@@ -125,7 +125,7 @@ class Watch:
 
     def _left(self) -> Lock | None:
         """Return the `users` lock once nobody has held it for long enough."""
-        asked = self._home.asked_linger()
+        asked = self._home.asked_linger(self._state.pid)
         if asked is not None and asked != self._patience.linger:
             self._patience = replace(self._patience, linger=asked)
         lock = self._home.lock("users")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from math import inf
@@ -154,6 +156,37 @@ async def test_an_engine_killed_while_loading_says_so_and_is_started_anew(
         with pytest.raises(EngineFailed, match=r"ended without a word.*log:"):
             await launcher.locate()
         assert await answers(await launcher.locate())
+
+
+def test_who_looks_whether_an_engine_lives_does_not_keep_it_from_starting(
+    spec: EngineSpec,
+) -> None:
+    look = home_of(spec).lock("alive", shared=True)
+    assert look is not None
+    assert home_of(spec).lock("alive") is None
+    looking = threading.Timer(0.05, look.release)
+    looking.start()
+    lock = home_of(spec).lock_soon("alive")
+    looking.join()
+    assert lock is not None
+    assert home_of(spec).lock_soon("alive") is None
+    lock.release()
+
+
+async def test_an_engine_of_another_version_is_known(spec: EngineSpec) -> None:
+    async with Launcher(spec, linger=60) as launcher:
+        await launcher.locate()
+        written = home_of(spec).path / "state.json"
+        written.write_text(json.dumps(json.loads(written.read_text()) | {"new": 1}))
+        assert home_of(spec).read() == state_of(launcher)
+        assert not await stop(home_of(spec))
+
+
+def test_what_was_asked_of_one_host_is_not_asked_of_the_next(spec: EngineSpec) -> None:
+    there = home_of(spec)
+    there.path.mkdir(parents=True)
+    there.ask_linger(1234, inf)
+    assert (there.asked_linger(1234), there.asked_linger(1235)) == (inf, None)
 
 
 async def test_a_terminated_engine_leaves_no_state(spec: EngineSpec) -> None:

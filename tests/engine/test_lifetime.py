@@ -22,6 +22,7 @@ from acp_agent.backends.llama_server import LlamaServer
 from acp_agent.engine.asking import Asker
 from acp_agent.engine.home import Crash, EngineHome, EngineState, engine_homes
 from acp_agent.engine.launch import Launcher
+from acp_agent.engine.obituary import why_ended
 from acp_agent.engine.spec import EngineSpec, Patience
 from acp_agent.engine.stop import stop
 from acp_agent.errors import EngineFailed, StreamDropped
@@ -176,18 +177,37 @@ async def test_one_that_stays_longer_is_asked_to(spec: EngineSpec) -> None:
 
 async def test_a_kill_in_mid_answer_is_told_and_the_next_prompt_works(spec: EngineSpec) -> None:
     async with Launcher(spec, linger=0.1) as launcher:
-        server = LlamaServer(launcher.locate)
+        server = LlamaServer(launcher.locate, why_ended=why_ended)
         await server.prefill(PROMPT)
-        engine = psutil.Process((await ready(spec)).pid)
-        with anyio.fail_after(60), pytest.raises(StreamDropped, match="broke off in mid-answer"):
-            async with server.stream(PROMPT, ENDLESS) as events:
-                async for event in events:
-                    if isinstance(event, Tokens):
-                        with suppress(psutil.NoSuchProcess):
-                            engine.kill()
+        state = await ready(spec)
+        told = await cut(server, state.pid, signal.SIGKILL)
+        assert told == (
+            f"the engine ended before its answer did: it ended without a word (log: {state.log});"
+            " the session goes on: ask again, and the engine starts anew"
+        )
         assert isinstance((await generated(server))[-1], StepEnded)
         [crash] = home_of(spec).crashes()
         assert crash.words == "it ended without a word"
+
+
+async def test_an_engine_that_was_stopped_in_mid_answer_is_told_apart(spec: EngineSpec) -> None:
+    async with Launcher(spec, linger=0.1) as launcher:
+        server = LlamaServer(launcher.locate, why_ended=why_ended)
+        await server.prefill(PROMPT)
+        told = await cut(server, (await ready(spec)).pid, signal.SIGTERM)
+        assert told.startswith("the engine ended before its answer did: it was told to end; ")
+        assert home_of(spec).crashes() == []
+
+
+async def cut(server: LlamaServer, pid: int, number: signal.Signals) -> str:
+    """Send a signal to the engine in mid-answer, and return what the user reads."""
+    with anyio.fail_after(60), pytest.raises(StreamDropped) as caught:
+        async with server.stream(PROMPT, ENDLESS) as events:
+            async for event in events:
+                if isinstance(event, Tokens):
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, number)
+    return str(caught.value)
 
 
 async def test_an_engine_that_keeps_crashing_is_left_alone_for_a_while(spec: EngineSpec) -> None:
