@@ -20,6 +20,8 @@ import pytest
 
 from acp_agent.backends.endpoint import Endpoint, fixed
 from acp_agent.backends.llama_server import LlamaServer
+from acp_agent.config import Settings
+from acp_agent.engine.by_settings import local_spec
 from acp_agent.engine.home import EngineHome, EngineState, engine_homes
 from acp_agent.engine.launch import Launcher
 from acp_agent.engine.nano import ensure_nano
@@ -131,6 +133,23 @@ async def test_other_settings_mean_another_engine(spec: EngineSpec) -> None:
     async with Launcher(spec, linger=0.1) as first, Launcher(other, linger=0.1) as second:
         sizes = [await LlamaServer(launcher.locate).context_size() for launcher in (first, second)]
     assert sizes == [1024, 512]
+
+
+async def test_two_answers_at_once_need_not_fit_into_the_context_together(
+    spec: EngineSpec,
+) -> None:
+    usual = local_spec(Settings(), spec.model)
+    async with Launcher(replace(usual, context=1024, threads=1), linger=0.1) as launcher:
+        server, ends = LlamaServer(launcher.locate), list[object]()
+
+        async def ask(first: int) -> None:
+            async with server.stream([first, *range(2000, 2700)], Sampling(max_tokens=8)) as events:
+                ends.extend([event async for event in events if isinstance(event, StepEnded)])
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask, 200_006)
+            tasks.start_soon(ask, 1000)
+    assert len(ends) == 2
 
 
 async def test_an_engine_that_crashed_is_started_again_in_the_middle_of_use(

@@ -25,6 +25,7 @@ from acp_agent.engine.launch import Launcher
 from acp_agent.engine.obituary import why_ended
 from acp_agent.engine.spec import EngineSpec, Patience
 from acp_agent.engine.stop import stop
+from acp_agent.engine.watch import watermark
 from acp_agent.errors import EngineFailed, StreamDropped
 from acp_agent.paths import runtime_dir, state_dir
 from acp_agent.ports import Sampling, StepEnded, Tokens
@@ -123,6 +124,19 @@ async def test_an_engine_at_work_stays_though_memory_is_short(spec: EngineSpec) 
                         break
         assert len(times) > 10
         await has_ended(spec)
+
+
+def test_a_model_that_fills_the_machine_is_not_thrown_out_for_its_own_size() -> None:
+    assert watermark(0.85, 0.60) == 0.85
+    assert watermark(0.85, 0.94) == 0.97
+    assert watermark(1.0, 0.94) == 1.0
+
+
+async def test_an_engine_that_was_loaded_above_the_limit_stays(spec: EngineSpec) -> None:
+    async with Launcher(spec, patience=Patience(linger=1, limit=0.001, grace=0.1)) as launcher:
+        await generated(LlamaServer(launcher.locate))
+    await has_ended(spec)
+    assert "ends: unused" in log()
 
 
 async def test_an_engine_stays_below_the_limit(spec: EngineSpec) -> None:
