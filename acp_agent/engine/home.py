@@ -15,7 +15,7 @@ import time
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 from acp_agent.paths import runtime_dir
 
@@ -51,6 +51,9 @@ class EngineState:
     memory_peak: int = 0
     pressure: float = 0.0  # share of the machine's memory that is in use
     limit: float = 0.0
+
+
+FIELDS = tuple(each.name for each in fields(EngineState))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +134,9 @@ class EngineHome:
         try:
             values = json.loads(self._state.read_text(encoding="utf-8"))
             # Another version of this program may have written more, and may have to be ended.
-            known = {
-                each.name: values[each.name] for each in fields(EngineState) if each.name in values
-            }
-            return EngineState(**known | {"warnings": tuple(values.get("warnings", ()))})
+            known: dict[str, Any] = {name: values[name] for name in FIELDS if name in values}
+            known["warnings"] = tuple(known.get("warnings", ()))
+            return EngineState(**known)
         except (OSError, ValueError, TypeError, AttributeError):
             return None
 

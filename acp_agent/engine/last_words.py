@@ -21,7 +21,7 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         "{0} holds a model of the kind {1!r}, which this llama.cpp does not know",
     ),
     (
-        r"(?i)failed to allocate|unable to allocate|out of memory|bad_alloc|cannot allocate memory"
+        r"(?im)failed to allocate|unable to allocate|out of memory|bad_alloc|cannot allocate memory"
         r"|^MemoryError|failed to map segment|mmap failed: Cannot allocate",
         "there is not enough memory for {0}; use smaller weights or less context (GPT_OSS_CTX)",
     ),

@@ -16,6 +16,8 @@ LEAST_CONTEXT = 8192  # tools, a few files, and room to think
 GIB = 1 << 30
 MOST_RESERVE = 2 * GIB  # left to the system; of a small machine an eighth
 LEAST_FREE = 4 * GIB
+# What macOS lets the graphics processor take of a memory that it shares, by the size of that.
+SHARES = ((34 * GIB, 2 / 3), (1 << 60, 3 / 4))
 TIGHT = 0.75  # share of the memory above which a model leaves little to others
 CLOSE = "close memory-intensive apps (browsers, dev tools)"
 
@@ -54,6 +56,7 @@ def plan(shape: Shape, machine: Machine, wanted: Wanted) -> Plan:
     warnings = [
         *_shorter(shape, machine, wanted, most, fits),
         *_tight(shape, machine, wanted, fits),
+        *_shared(shape, machine, wanted, fits),
     ]
     return Plan(fits, tuple(warnings))
 
@@ -96,6 +99,17 @@ def _tight(shape: Shape, machine: Machine, wanted: Wanted, fits: int) -> list[st
             " would leave more to other programs"
         ]
     return []
+
+
+def _shared(shape: Shape, machine: Machine, wanted: Wanted, fits: int) -> list[str]:
+    need = shape.need(fits, wanted.cache)
+    most = next(int(machine.total * share) for size, share in SHARES if machine.total < size)
+    if not machine.unified or need <= most:
+        return []
+    return [
+        f"the graphics processor may take {_size(most)} of {_size(machine.total)}, {shape.name}"
+        f" needs {_size(need)}; the processor computes the rest, more slowly"
+    ]
 
 
 def _too_large(shape: Shape, machine: Machine, need: int) -> str:

@@ -34,7 +34,7 @@ HARD_PROMPTS = (
 def served(world: Env, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Env]:
     """Give an environment in which `engine start` has been said."""
     runtime = tmp_path_factory.mktemp("served")
-    env = world | {"XDG_RUNTIME_DIR": str(runtime)}
+    env = world | {"XDG_RUNTIME_DIR": str(runtime), "GPT_OSS_PARALLEL": "2"}
     assert agent(env, "engine", "start", "--demo").returncode == 0
     yield env
     end_engines(env)
@@ -72,7 +72,7 @@ def test_status_says_how_the_engine_does(served: Env) -> None:
     assert lines["health"] == "ok"
     assert lines["engine"].startswith(f"{engine.url}, ours (pid {engine.pid}, up ")
     assert Path(lines["model"]).name.startswith("nano-")
-    assert (lines["context"], lines["slots"]) == ("16384 tokens", "1, 0 busy")
+    assert (lines["context"], lines["slots"]) == ("16384 tokens", "2, 0 busy")
     assert lines["keepalive"] == "not running"
     assert re.fullmatch(r"prompt [\d.]+ tokens/s, generation [\d.]+ tokens/s", lines["speed"])
     assert int(lines["memory"].split()[0]) > 50
@@ -86,7 +86,7 @@ def test_status_for_programs_holds_no_key(served: Env) -> None:
     found = answer(ran)
     (engine,) = engines(served)
     assert (found["health"], found["url"], found["own"]) == ("ok", engine.url, True)
-    assert (found["facts"]["slots"], found["facts"]["busy"], found["timings"]) == (1, 0, None)
+    assert (found["facts"]["slots"], found["facts"]["busy"], found["timings"]) == (2, 0, None)
     assert engine.key not in ran.stdout
 
 
