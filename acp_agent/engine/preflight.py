@@ -46,13 +46,12 @@ def plan(shape: Shape, machine: Machine, wanted: Wanted) -> Plan:
     least = min(most, LEAST_CONTEXT)
     need = shape.need(least, wanted.cache)
     spared = sum(gpu.free for gpu in machine.gpus)  # weights that lie there are not in our memory
-    room = _room(machine) + sum(gpu.total for gpu in machine.gpus)
-    if need > room:
+    if need > room(machine):
         return Plan(0, refusal=_too_large(shape, machine, need))
     if machine.available < min(LEAST_FREE, max(need - spared, need // 8)):
         return Plan(0, refusal=_too_busy(shape, machine, need))
     free = max(machine.available + spared, need)
-    fits = _fitting(shape, wanted.cache, most, least, min(room, free))
+    fits = _fitting(shape, wanted.cache, most, least, min(room(machine), free))
     warnings = [
         *_shorter(shape, machine, wanted, most, fits),
         *_tight(shape, machine, wanted, fits),
@@ -61,16 +60,18 @@ def plan(shape: Shape, machine: Machine, wanted: Wanted) -> Plan:
     return Plan(fits, tuple(warnings))
 
 
-def _room(machine: Machine) -> int:
-    return machine.total - min(MOST_RESERVE, machine.total // 8)
+def room(machine: Machine) -> int:
+    """Return the bytes that a model may take at most."""
+    own = machine.total - min(MOST_RESERVE, machine.total // 8)
+    return own + sum(gpu.total for gpu in machine.gpus)
 
 
-def _fitting(shape: Shape, cache: Cache, most: int, least: int, room: int) -> int:
+def _fitting(shape: Shape, cache: Cache, most: int, least: int, free: int) -> int:
     """Return the largest context that fits, `least` at least; whole steps, unless it is all."""
-    if shape.need(most, cache) <= room:
+    if shape.need(most, cache) <= free:
         return most
     steps = range(most // STEP * STEP, least, -STEP)
-    return next((tokens for tokens in steps if shape.need(tokens, cache) <= room), least)
+    return next((tokens for tokens in steps if shape.need(tokens, cache) <= free), least)
 
 
 def _shorter(shape: Shape, machine: Machine, wanted: Wanted, most: int, fits: int) -> list[str]:

@@ -12,6 +12,8 @@ from acp_agent.engine.order import Order
 from acp_agent.engine.preflight import Plan, Wanted, plan
 from acp_agent.engine.shape import Cache, Shape, read_shape
 from acp_agent.engine.spec import EngineSpec
+from acp_agent.models.advice import memory_advice
+from acp_agent.models.base import InstallFailed
 
 GIB = 1 << 30
 # gpt-oss-20b: 24 layers, every second with a window of 128; 8 key heads of 64.
@@ -119,6 +121,21 @@ def test_what_was_said_long_ago_is_kept_in_what_is_free_only(tmp_path: Path) -> 
     order = Order(EngineSpec(model), 8192, 1, "", model)
     kept = [replace(order, spare=spare).prompt_cache for spare in (4 * GIB, GIB, 0)]
     assert kept == [1536, 1024, 128]
+
+
+@pytest.mark.parametrize("total", [12.5, 13.0, 13.7, 14.9, 16, 24])
+def test_what_the_engine_would_refuse_is_not_downloaded(total: float) -> None:
+    there = machine(total, total - 1)
+    refused = plan(SHAPE, there, Wanted()).refusal != ""
+    try:
+        advice = memory_advice(SHAPE.weights, 16_000_000_000, there)
+    except InstallFailed as error:
+        assert refused
+        assert "too little for 12.1 GB of weights" in str(error)
+    else:
+        assert (refused, advice) == (False, "")
+    gpu = Gpu("NVIDIA RTX 4080", 16 * GIB, 15 * GIB)
+    assert memory_advice(SHAPE.weights, 16_000_000_000, machine(8, 5, gpu)) == ""
 
 
 def test_a_small_model_fits_a_small_machine() -> None:
