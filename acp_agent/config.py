@@ -34,7 +34,7 @@ class Settings(NamedTuple):
     context: int = 0
     batch: int = 0
     ubatch: int = 0
-    parallel: int = 2
+    parallel: int = 1
     port: int = 0
     threads: int = 0
     threads_batch: int = 0

@@ -64,36 +64,40 @@ class ModelInstaller:
     def _offer(self) -> Offer:
         entry = self._entry()
         licence = licence_of(entry)
+        advice, trouble = "", ""
+        try:
+            advice = memory_advice(entry.size, entry.memory)
+            trouble = _trouble(entry)
+        except InstallFailed as error:
+            trouble = str(error)
         return Offer(
             entry.name,
             gigabytes(entry.size),
             licence.name if licence else "",
-            licence.text if licence else "",
+            "\n\n".join(filter(None, (advice, licence.text if licence else ""))),
             f"acp-agent models install {entry.name}",
-            self._trouble(entry),
+            trouble,
         )
 
-    def _trouble(self, entry: Entry) -> str:
-        store = Store(models_path())
-        try:
-            store.prepare()
-            standing = store.standing(entry.name)
-            if standing.state == "damaged":
-                return (
-                    f"{entry.name} is installed and damaged ({standing.why}); mend it with:"
-                    f" acp-agent models repair {entry.name}"
-                )
-            memory_advice(entry.size, entry.memory)
-        except InstallFailed as error:
-            return str(error)
-        free = shutil.disk_usage(store.root).free
-        needed = max(0, entry.size - standing.done) * (100 + SPARE) // 100
-        if free >= needed:
-            return ""
+
+def _trouble(entry: Entry) -> str:
+    """Return what is in the way on the disk. Raises InstallFailed."""
+    store = Store(models_path())
+    store.prepare()
+    standing = store.standing(entry.name)
+    if standing.state == "damaged":
         return (
-            f"{entry.name} needs {gigabytes(needed)} of disk, and {gigabytes(free)} are free: make"
-            " room, or point XDG_DATA_HOME to a larger disk."
+            f"{entry.name} is installed and damaged ({standing.why}); mend it with:"
+            f" acp-agent models repair {entry.name}"
         )
+    free = shutil.disk_usage(store.root).free
+    needed = max(0, entry.size - standing.done) * (100 + SPARE) // 100
+    if free >= needed:
+        return ""
+    return (
+        f"{entry.name} needs {gigabytes(needed)} of disk, and {gigabytes(free)} are free: make"
+        " room, or point XDG_DATA_HOME to a larger disk."
+    )
 
 
 class _Heard:

@@ -23,6 +23,7 @@ from acp_agent.engine.by_settings import local_spec, nano_spec, patience
 from acp_agent.engine.launch import Launcher
 from acp_agent.engine.locate import Found, Local, Nano, Remote, find_engine, weights
 from acp_agent.engine.nano import ensure_nano
+from acp_agent.engine.obituary import why_ended
 from acp_agent.engine.spec import EngineSpec
 from acp_agent.errors import EngineUnavailable
 from acp_agent.harmony.model import GREEDY, HarmonyModel
@@ -119,6 +120,7 @@ class Voices:
             partial(self._engines.locate, settings),
             model=settings.model,
             gaps=lambda: Gaps.of(vocabulary()),
+            why_ended=why_ended,
         )
         if settings.demo:
             nano = HarmonyModel(engine, vocabulary=vocabulary, sampling=GREEDY)

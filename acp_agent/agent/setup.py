@@ -36,7 +36,8 @@ class Offer:
     """A model that can be installed; `trouble` says why it cannot be, "" if it can.
 
     `size` and `licence` are words for the user: `12.1 GB`, `Apache-2.0`; `terms` is the text that
-    is accepted, `command` what installs it from a terminal.
+    is accepted, after what there is to know of this machine; `command` what installs it from a
+    terminal.
     """
 
     name: str
@@ -108,8 +109,9 @@ class Setup:
 
 
 def _words(offer: Offer) -> str:
+    licence = f", licence {offer.licence}" if offer.licence else ""
     here = offer.trouble or (
-        f"{offer.name} ({offer.size}, licence {offer.licence}) can be installed: answer the"
+        f"{offer.name} ({offer.size}{licence}) can be installed: answer the"
         f" question below, or run `{offer.command}` in a terminal."
     )
     return (

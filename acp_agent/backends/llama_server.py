@@ -6,7 +6,7 @@ It knows nothing of Harmony, and it starts nothing: `locate` says where the engi
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 import anyio
@@ -57,12 +57,18 @@ def no_gaps() -> Gaps:
     return Gaps({}, lambda _: ())
 
 
+async def nobody_knows(_: Endpoint) -> str:
+    """Return why the engine there has ended: nothing."""
+    return ""
+
+
 class LlamaServer:
     """A llama.cpp server, wherever `locate` finds it.
 
     `gaps` is called in a worker thread when the first character arrives whose tokens the server
-    left out; it knows the vocabulary. `load_seconds` bounds the wait for the weights, which is told
-    every `tell_seconds`.
+    left out; it knows the vocabulary. When an answer breaks off, `why_ended` says why
+    the engine has ended, if it has and that is known. `load_seconds` bounds the wait for the
+    weights, which is told every `tell_seconds`.
     """
 
     name = "llama.cpp"
@@ -74,12 +80,14 @@ class LlamaServer:
         *,
         model: str = "",
         gaps: Callable[[], Gaps] = no_gaps,
+        why_ended: Callable[[Endpoint], Awaitable[str]] = nobody_knows,
         load_seconds: float = LOAD_SECONDS,
         tell_seconds: float = TELL_SECONDS,
     ) -> None:
         self.default_model = model
         self._locate = locate
         self._make_gaps = gaps
+        self._why_ended = why_ended
         self._load_seconds = load_seconds
         self._tell_seconds = tell_seconds
         self._endpoint: Endpoint | None = None
@@ -164,7 +172,8 @@ class LlamaServer:
                 yield await self._filled(event) if isinstance(event, Gap) else event
                 if isinstance(event, StepEnded):
                     return
-        raise StreamDropped("the engine ended its answer without saying that it was done")
+        seen = StreamDropped("the engine ended its answer without saying that it was done")
+        raise await self._cut(endpoint, seen)
 
     async def _filled(self, gap: Gap) -> Tokens:
         if self._gaps is None:
@@ -233,7 +242,19 @@ class LlamaServer:
             self._endpoint = self._context_size = None
             if await self._found() != endpoint or dropped:
                 return False
-        raise _meaning(endpoint, error) from None
+        raise await self._cut(endpoint, _meaning(endpoint, error)) from None
+
+    async def _cut(self, endpoint: Endpoint, seen: Exception) -> Exception:
+        """Return the error of an answer that broke off: what is known of the end of the engine."""
+        if not isinstance(seen, StreamDropped | EngineFailed):
+            return seen
+        why = await self._why_ended(endpoint)
+        if not why:
+            return seen
+        return type(seen)(
+            f"the engine ended before its answer did: {why}; the session goes on: ask again, and"
+            " the engine starts anew"
+        )
 
 
 async def _quickly_get(endpoint: Endpoint, path: str) -> tuple[int, bytes]:

@@ -11,16 +11,18 @@ import fcntl
 import json
 import os
 import shutil
+import time
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 from acp_agent.paths import runtime_dir
 
 LockName = Literal["alive", "starting", "users"]
 PREFIX = "engine-"
 MOST_CRASHES = 8  # that are remembered
+LOOKS, LOOK_SECONDS = 20, 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,9 @@ class EngineState:
     memory_peak: int = 0
     pressure: float = 0.0  # share of the machine's memory that is in use
     limit: float = 0.0
+
+
+FIELDS = tuple(each.name for each in fields(EngineState))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,15 @@ class EngineHome:
                 return Lock(file)
             file.close()  # removed since: who comes next would take another file
 
+    def lock_soon(self, name: LockName, *, shared: bool = False) -> Lock | None:
+        """Take a lock though somebody just looks at it; None if it is held for longer than that."""
+        for _ in range(LOOKS):
+            lock = self.lock(name, shared=shared)
+            if lock is not None:
+                return lock
+            time.sleep(LOOK_SECONDS)
+        return None
+
     def is_alive(self) -> bool:
         """Tell whether a host runs here; makes nothing."""
         if not self.path.exists():
@@ -119,7 +133,10 @@ class EngineHome:
         """Return the state, None if there is none that makes sense."""
         try:
             values = json.loads(self._state.read_text(encoding="utf-8"))
-            return EngineState(**values | {"warnings": tuple(values.get("warnings", ()))})
+            # Another version of this program may have written more, and may have to be ended.
+            known: dict[str, Any] = {name: values[name] for name in FIELDS if name in values}
+            known["warnings"] = tuple(known.get("warnings", ()))
+            return EngineState(**known)
         except (OSError, ValueError, TypeError, AttributeError):
             return None
 
@@ -129,7 +146,7 @@ class EngineHome:
 
     def forget(self) -> None:
         """Remove the state, and what was asked of the host that wrote it."""
-        for path in (self._state, self.path / "linger"):
+        for path in (self._state, self.path / "linger", self.path / "quiet"):
             with suppress(OSError):
                 path.unlink()
 
@@ -146,14 +163,15 @@ class EngineHome:
         kept = [*self.crashes(), crash][-MOST_CRASHES:]
         self._replace(self._crashes, json.dumps([astuple(one) for one in kept]))
 
-    def ask_linger(self, seconds: float) -> None:
-        """Ask a host that runs to stay so long after its last user."""
-        self._replace(self.path / "linger", repr(seconds))
+    def ask_linger(self, pid: int, seconds: float) -> None:
+        """Ask the host with this process id to stay so long after its last user."""
+        self._replace(self.path / "linger", f"{pid} {seconds!r}")
 
-    def asked_linger(self) -> float | None:
-        """Return what was asked last; None if nothing was."""
+    def asked_linger(self, pid: int) -> float | None:
+        """Return what that host was asked last; None if nothing was."""
         try:
-            return float((self.path / "linger").read_text(encoding="utf-8"))
+            asked, seconds = (self.path / "linger").read_text(encoding="utf-8").split()
+            return float(seconds) if asked == str(pid) else None
         except (OSError, ValueError):
             return None
 

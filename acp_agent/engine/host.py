@@ -22,7 +22,7 @@ from pathlib import Path
 from types import FrameType
 
 from acp_agent.engine.home import EngineHome, EngineState, Lock
-from acp_agent.engine.last_words import explain_crash
+from acp_agent.engine.last_words import explain_crash, read_log
 from acp_agent.engine.loading import loaded, look_before
 from acp_agent.engine.order import LoadFailed, Server
 from acp_agent.engine.spec import EngineSpec, Patience
@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run until unused or told to end; return the exit status."""
     options = _parse(arguments)
     home = EngineHome(options.home)
-    alive = home.lock("alive") if options.alive is None else Lock(os.fdopen(options.alive, "ab"))
+    handed = None if options.alive is None else Lock(os.fdopen(options.alive, "ab"))
+    alive = handed or home.lock_soon("alive")  # who asks whether we live holds it for a moment
     if alive is None:
         return 0  # another one was faster, and is as good
     if options.detach:
@@ -84,7 +85,7 @@ def _stay(server: Server, home: EngineHome, state: EngineState, patience: Patien
     watch = Watch(server, home, state, patience)
     reason, closing = watch.until_end(ended)
     if reason == "crashed":
-        words = explain_crash(Path(state.log).read_text(encoding="utf-8", errors="replace"))
+        words = explain_crash(read_log(Path(state.log)))
         server.close()
         home.write(replace(state, failure=words or f"{server.kind} ended without a word"))
         return 1

@@ -21,7 +21,7 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         "{0} holds a model of the kind {1!r}, which this llama.cpp does not know",
     ),
     (
-        r"(?i)failed to allocate|unable to allocate|out of memory|bad_alloc|cannot allocate memory"
+        r"(?im)failed to allocate|unable to allocate|out of memory|bad_alloc|cannot allocate memory"
         r"|^MemoryError|failed to map segment|mmap failed: Cannot allocate",
         "there is not enough memory for {0}; use smaller weights or less context (GPT_OSS_CTX)",
     ),
@@ -63,11 +63,19 @@ def explain_crash(log: str) -> str:
     return next((match[1].strip()[:200] for match in found if match), "")
 
 
+def read_log(log: Path) -> str:
+    """Return what the engine wrote, nothing if there is no such file."""
+    try:
+        return log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
 def whole_log(log: Path, *, looks: int = LOG_LOOKS) -> str:
     """Return the log once its last line is there: llama.cpp writes it from a thread of its own."""
     text = ""
     for _ in range(looks):
-        text = log.read_text(encoding="utf-8", errors="replace")
+        text = read_log(log)
         if LAST_LINE in text:
             break
         time.sleep(LOG_PAUSE)

@@ -20,7 +20,8 @@ from acp_agent.backends import http
 from acp_agent.backends.endpoint import Endpoint
 from acp_agent.engine import backoff
 from acp_agent.engine.home import PREFIX, Crash, EngineHome, EngineState, Lock, LockName
-from acp_agent.engine.last_words import explain, explain_crash
+from acp_agent.engine.last_words import explain, read_log
+from acp_agent.engine.obituary import cause
 from acp_agent.engine.spec import EngineSpec, Patience
 from acp_agent.errors import EngineFailed, EngineUnavailable
 from acp_agent.paths import runtime_dir, state_dir
@@ -97,9 +98,9 @@ class Launcher:
             starting = await _acquire(home, "starting")
             try:
                 self.engine = await self._running(home) or await self._start(home)
-                asked = home.asked_linger() or 0.0
+                asked = home.asked_linger(self.engine.pid) or 0.0
                 if max(asked, self.engine.linger) < self._patience.linger:
-                    home.ask_linger(self._patience.linger)
+                    home.ask_linger(self.engine.pid, self._patience.linger)
             finally:
                 starting.release()
             return self.engine
@@ -153,12 +154,8 @@ class Launcher:
         left = home.read()
         home.forget()
         if left is not None and (left.ready or not left.failure):
-            home.note_crash(Crash(time.time(), left.failure or self._death(home, left)))
+            home.note_crash(Crash(time.time(), cause(left)))
         return left
-
-    def _death(self, home: EngineHome, left: EngineState) -> str:
-        log = _text(self._log(home))
-        return (left.ready and explain_crash(log)) or "it ended without a word"
 
     async def _start(self, home: EngineHome) -> EngineState:
         log = self._log(home)
@@ -192,7 +189,7 @@ class Launcher:
 
     def _last_words(self, home: EngineHome) -> str:
         log = self._log(home)
-        words = explain(_text(log), self._spec.model)
+        words = explain(read_log(log), self._spec.model)
         return f"{words} (log: {log})"
 
 
@@ -200,13 +197,6 @@ def _keep(log: Path) -> None:
     """Begin a new log; what the last engine said stays beside it."""
     with suppress(FileNotFoundError):
         log.replace(log.with_suffix(".log.1"))
-
-
-def _text(log: Path) -> str:
-    try:
-        return log.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 async def _listening(home: EngineHome) -> EngineState | None:

@@ -29,11 +29,12 @@ OURS_MAY_KNOW = ("does not know", "invalid argument", "cannot run ")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The context that fits, what the user should know of, and the program that can serve."""
+    """The context that fits, what the user should know of, who can serve, and what is free then."""
 
     context: int
     warnings: tuple[str, ...]
     search: Search
+    spare: int
 
 
 Make = Callable[[Order], Server]
@@ -46,16 +47,19 @@ def look_before(spec: EngineSpec) -> Found:
         logger.warning("passed over: %s", problem)
     # What is wrong with a program that nobody named is for the log only.
     passed = () if spec.program == AUTO else tuple(f"passed over: {it}" for it in search.broken)
+    machine, want = look(gpus=search.binary is not None), wanted(spec)
     try:
         shape = read_shape(spec.model)
     except (OSError, ValueError):
-        return Found(spec.context, passed, search)  # the engine finds better words for it
-    found = plan(shape, look(gpus=search.binary is not None), wanted(spec))
+        # The engine finds better words for it.
+        return Found(spec.context, passed, search, machine.available)
+    found = plan(shape, machine, want)
     if found.refusal:
         raise LoadFailed(found.refusal)
     for warning in found.warnings:
         logger.warning("%s", warning)
-    return Found(found.context, (*passed, *found.warnings), search)
+    spare = machine.available - shape.need(found.context, want.cache)
+    return Found(found.context, (*passed, *found.warnings), search, max(0, spare))
 
 
 def wanted(spec: EngineSpec) -> Wanted:
@@ -87,7 +91,8 @@ def _served(
     make: Make, spec: EngineSpec, found: Found, home: EngineHome, state: EngineState
 ) -> tuple[Server, EngineState]:
     for attempt in range(1, ATTEMPTS + 1):
-        order = Order(spec, found.context, spec.port or free_port(), state.key, Path(state.log))
+        port = spec.port or free_port()
+        order = Order(spec, found.context, port, state.key, Path(state.log), found.spare)
         server = make(order)
         state = replace(
             state,

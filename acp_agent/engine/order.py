@@ -18,13 +18,17 @@ class LoadFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Serve `spec` with this context at a port, for who has the key; the log goes to `log`."""
+    """Serve `spec` with this context at a port, for who has the key; the log goes to `log`.
+
+    `spare` bytes of memory are free besides.
+    """
 
     spec: EngineSpec
     context: int
     port: int
     key: str
     log: Path
+    spare: int = 4 << 30
 
     @property
     def url(self) -> str:
@@ -38,7 +42,7 @@ class Order:
         llama.cpp's own 8 GiB would fill a laptop with what was said long ago.
         """
         weights = self.spec.model.stat().st_size >> 20
-        return min(2048, max(128, weights // 8))
+        return max(128, min(2048, weights // 8, self.spare >> 20))
 
 
 class Server(Protocol):

@@ -32,7 +32,7 @@ class Own:
 
     @contextmanager
     def used(self) -> Generator[None]:
-        lease = self.home.lock("users", shared=True)
+        lease = self.home.lock_soon("users", shared=True)
         try:
             yield
         finally:

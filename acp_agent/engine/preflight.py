@@ -16,6 +16,8 @@ LEAST_CONTEXT = 8192  # tools, a few files, and room to think
 GIB = 1 << 30
 MOST_RESERVE = 2 * GIB  # left to the system; of a small machine an eighth
 LEAST_FREE = 4 * GIB
+# What macOS lets the graphics processor take of a memory that it shares, by the size of that.
+SHARES = ((34 * GIB, 2 / 3), (1 << 60, 3 / 4))
 TIGHT = 0.75  # share of the memory above which a model leaves little to others
 CLOSE = "close memory-intensive apps (browsers, dev tools)"
 
@@ -44,30 +46,32 @@ def plan(shape: Shape, machine: Machine, wanted: Wanted) -> Plan:
     least = min(most, LEAST_CONTEXT)
     need = shape.need(least, wanted.cache)
     spared = sum(gpu.free for gpu in machine.gpus)  # weights that lie there are not in our memory
-    room = _room(machine) + sum(gpu.total for gpu in machine.gpus)
-    if need > room:
+    if need > room(machine):
         return Plan(0, refusal=_too_large(shape, machine, need))
     if machine.available < min(LEAST_FREE, max(need - spared, need // 8)):
         return Plan(0, refusal=_too_busy(shape, machine, need))
     free = max(machine.available + spared, need)
-    fits = _fitting(shape, wanted.cache, most, least, min(room, free))
+    fits = _fitting(shape, wanted.cache, most, least, min(room(machine), free))
     warnings = [
         *_shorter(shape, machine, wanted, most, fits),
         *_tight(shape, machine, wanted, fits),
+        *_shared(shape, machine, wanted, fits),
     ]
     return Plan(fits, tuple(warnings))
 
 
-def _room(machine: Machine) -> int:
-    return machine.total - min(MOST_RESERVE, machine.total // 8)
+def room(machine: Machine) -> int:
+    """Return the bytes that a model may take at most."""
+    own = machine.total - min(MOST_RESERVE, machine.total // 8)
+    return own + sum(gpu.total for gpu in machine.gpus)
 
 
-def _fitting(shape: Shape, cache: Cache, most: int, least: int, room: int) -> int:
+def _fitting(shape: Shape, cache: Cache, most: int, least: int, free: int) -> int:
     """Return the largest context that fits, `least` at least; whole steps, unless it is all."""
-    if shape.need(most, cache) <= room:
+    if shape.need(most, cache) <= free:
         return most
     steps = range(most // STEP * STEP, least, -STEP)
-    return next((tokens for tokens in steps if shape.need(tokens, cache) <= room), least)
+    return next((tokens for tokens in steps if shape.need(tokens, cache) <= free), least)
 
 
 def _shorter(shape: Shape, machine: Machine, wanted: Wanted, most: int, fits: int) -> list[str]:
@@ -96,6 +100,17 @@ def _tight(shape: Shape, machine: Machine, wanted: Wanted, fits: int) -> list[st
             " would leave more to other programs"
         ]
     return []
+
+
+def _shared(shape: Shape, machine: Machine, wanted: Wanted, fits: int) -> list[str]:
+    need = shape.need(fits, wanted.cache)
+    most = next(int(machine.total * share) for size, share in SHARES if machine.total < size)
+    if not machine.unified or need <= most:
+        return []
+    return [
+        f"the graphics processor may take {_size(most)} of {_size(machine.total)}, {shape.name}"
+        f" needs {_size(need)}; the processor computes the rest, more slowly"
+    ]
 
 
 def _too_large(shape: Shape, machine: Machine, need: int) -> str:

@@ -10,6 +10,7 @@ from acp_agent.backends.endpoint import Endpoint
 from acp_agent.config import Settings
 from acp_agent.engine.home import engine_homes
 from acp_agent.engine.locate import USUAL, weights
+from acp_agent.engine.obituary import cause
 from acp_agent.engine.own import Own, listed, own_engines, owned, with_key
 from acp_agent.engine.probe import answers
 from acp_agent.errors import EngineUnavailable
@@ -79,5 +80,4 @@ def _last_words() -> str:
     if not left:
         return ""
     last = max(left, key=lambda state: state.started)
-    words = last.failure or "it ended without a word"
-    return f" (the last one failed: {words}; `acp-agent engine logs` shows its log)"
+    return f" (the last one failed: {cause(last)}; `acp-agent engine logs` shows its log)"

@@ -32,8 +32,11 @@ async def stop(home: EngineHome, timeout: float = 10.0) -> bool:
         if killed:
             with anyio.fail_after(KILLED_SECONDS):
                 await _end(home, signal.SIGKILL)
-    home.forget()
-    home.remove()
+    gone = home.lock("alive")
+    if gone is not None:  # else another has begun since, whose state it is
+        home.forget()
+        gone.release()
+        home.remove()
     return killed
 
 

@@ -26,6 +26,15 @@ LARGEST_LOG = 16 << 20
 GRAIN = 16 << 20  # bytes of memory that are worth a word
 
 
+def watermark(limit: float, loaded: float) -> float:
+    """Return the share of the memory in use above which an engine gives its part back.
+
+    `loaded` is the share once the model was there. Where that is beyond the limit, as 12 GB of
+    weights are on a machine of 16, the engine would never stay: half of what is left may go.
+    """
+    return limit if loaded < limit or not limit else (1 + loaded) / 2
+
+
 class Timer:
     """Is due every so many seconds."""
 
@@ -51,13 +60,15 @@ class Watch:
         self._server = server
         self._home = home
         self._state = state
-        self._patience = patience
+        pressure = look().pressure
+        self._patience = replace(patience, limit=watermark(patience.limit, pressure))
         self._asker = Asker(state.url, state.key)
         self._activity = Activity(lambda: self._asker.get("/slots"))
         self._use = Timer(min(LONGEST_LOOK, max(SHORTEST_LOOK, patience.idle / 20)))
         self._memory = Timer(min(MEMORY_LOOK, max(SHORTEST_LOOK, patience.grace / 4)))
         self._warming = Timer(patience.keepalive)
         self._unused_since: float | None = None
+        self._report(pressure)
 
     def until_end(self, ended: threading.Event) -> tuple[Reason, Lock | None]:
         """Return why to end; if unused, with the `users` lock.
@@ -106,6 +117,7 @@ class Watch:
             memory=memory - memory % GRAIN,
             memory_peak=max(state.memory_peak, peak - peak % GRAIN),
             pressure=round(pressure, 2),
+            limit=round(self._patience.limit, 2),
             linger=self._patience.linger,
         )
         if new != state:
@@ -125,7 +137,7 @@ class Watch:
 
     def _left(self) -> Lock | None:
         """Return the `users` lock once nobody has held it for long enough."""
-        asked = self._home.asked_linger()
+        asked = self._home.asked_linger(self._state.pid)
         if asked is not None and asked != self._patience.linger:
             self._patience = replace(self._patience, linger=asked)
         lock = self._home.lock("users")

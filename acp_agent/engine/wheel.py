@@ -7,6 +7,7 @@ system does it, and the server itself answers `503 Loading`.
 from __future__ import annotations
 
 import os
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -62,6 +63,8 @@ class Wheel:
             params.cpuparams.n_threads = params.cpuparams_batch.n_threads = spec.threads
         if spec.threads_batch:
             params.cpuparams_batch.n_threads = spec.threads_batch
+        if sys.platform == "darwin":  # seven times as fast there as mapped weights
+            params.load_mode = self._library.llama_load_mode.LLAMA_LOAD_MODE_NONE
         self._choose(params)
         params.ui, params.offline = False, True
         params.endpoint_slots = params.endpoint_metrics = True

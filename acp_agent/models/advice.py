@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from acp_agent.engine.machine import look
+from acp_agent.engine.machine import Machine, look
+from acp_agent.engine.preflight import room
+from acp_agent.engine.shape import Cache, Shape
 from acp_agent.models.base import InstallFailed
 from acp_agent.models.catalog import Entry
 from acp_agent.models.install import gigabytes
@@ -20,26 +22,27 @@ def check_platform(entry: Entry, platform: str) -> None:
         )
 
 
-def memory_advice(weights: int, needed: int = 0, total: int | None = None) -> str:
+def memory_advice(weights: int, needed: int = 0, machine: Machine | None = None) -> str:
     """Return a warning if a model would run slowly or not well, else "".
 
     Raises:
-        InstallFailed: It cannot run here at all; the text says what to do instead.
+        InstallFailed: The engine would refuse it here; the text says what to do instead.
 
     """
-    there = look().total if total is None else total
-    if not there or not weights:
+    there = machine or look(gpus=True)
+    if not there.total or not weights:
         return ""
-    if weights > there:
+    total = there.total + sum(gpu.total for gpu in there.gpus)
+    if Shape("", weights).need(0, Cache()) > room(there):
         raise InstallFailed(
-            f"this machine has {gigabytes(there)} of memory, and the weights alone are"
-            f" {gigabytes(weights)}; use a model of another machine (GPT_OSS_URL), a smaller one"
-            " (smollm2, for mode fm), or install it all the same with --force"
+            f"this machine has {gigabytes(total)} of memory, too little for {gigabytes(weights)} of"
+            " weights; use a model of another machine (GPT_OSS_URL), a smaller one (smollm2, for"
+            " mode fm), or install it all the same with --force"
         )
     needed = needed or weights * 5 // 4
-    if needed * TOLERANCE > there:
+    if needed * TOLERANCE > total:
         return (
-            f"this machine has {gigabytes(there)} of memory, and {gigabytes(needed)} are advised:"
+            f"this machine has {gigabytes(total)} of memory, and {gigabytes(needed)} are advised:"
             " close other programs while it runs, and give it little context (GPT_OSS_CTX=8192)"
         )
     return ""

@@ -20,6 +20,7 @@ from acp_agent.errors import AgentError
 from acp_agent.models import web
 from acp_agent.models.base import InstallFailed, Interrupted, Listing, RemoteFile
 from acp_agent.models.hub_api import About, Hub, Seen, explained, look, reach
+from acp_agent.models.names import is_inside
 
 SHOWN = 12  # names of files in a message
 
@@ -92,12 +93,6 @@ class HubSource:
                 f" {', '.join(others[:SHOWN]) or 'none'}{', …' if len(others) > SHOWN else ''}"
             )
         return matching
-
-
-def is_inside(path: str) -> bool:
-    """Tell whether `path` leads nowhere but below the folder that it is taken from."""
-    parts = path.split("/")
-    return not {"", ".", ".."} & set(parts) and "\0" not in path and "\\" not in path
 
 
 def _explain(about: About, response: httpx.Response) -> AgentError:

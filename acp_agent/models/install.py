@@ -66,11 +66,18 @@ async def install(store: Store, wish: Wish, opened: Open, ears: Ears) -> Manifes
     """
     store.prepare()
     name = wish.entry.name
-    async with locked(store.lock_file(name), ears.tell, ears.waiting) as tell:
-        installed = _installed(store, wish)
-        if installed is not None:
-            return installed
-        return await _Install(store, wish, opened, replace(ears, tell=tell)).run()
+    try:
+        async with locked(store.lock_file(name), ears.tell, ears.waiting) as tell:
+            installed = _installed(store, wish)
+            if installed is not None:
+                return installed
+            return await _Install(store, wish, opened, replace(ears, tell=tell)).run()
+    except OSError as error:  # of the notes beside the files, which a full disk has no room for
+        where = str(error.filename or store.root)
+        raise InstallFailed(
+            f"cannot write {where!r}: {error.strerror or error}; mend that and install again, what"
+            " has come is kept"
+        ) from error
 
 
 def _installed(store: Store, wish: Wish) -> Manifest | None:
@@ -214,9 +221,9 @@ def _check_listing(listing: Listing, entry: Entry) -> None:
     if not paths:
         what = ", ".join(entry.origin.files) or "any file"
         raise InstallFailed(f"{entry.origin} has no {what}")
-    bad = next((path for path in paths if not is_inside(path)), None)
+    bad = next((path for path in paths if not is_inside(path) or path.endswith(PART)), None)
     if bad is not None:
-        raise InstallFailed(f"{entry.origin} offers a file {bad!r}, which leads elsewhere")
+        raise InstallFailed(f"{entry.origin} offers a file {bad!r}, which cannot be kept here")
     models = {model_of_file(path) for path in paths}
     if entry.format == "gguf" and len(models) > 1:
         raise InstallFailed(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
 
 _PART = "[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 NAME = re.compile(f"{_PART}(:{_PART})?")
@@ -37,8 +36,7 @@ def slug(text: str) -> str:
 
 def is_inside(path: str) -> bool:
     """Tell whether a relative path of a source stays below where it is put."""
-    parts = PurePosixPath(path).parts
-    return bool(parts) and not path.startswith("/") and ".." not in parts and "\0" not in path
+    return not {"", ".", ".."} & set(path.split("/")) and "\0" not in path
 
 
 _SHARD = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf", re.IGNORECASE)

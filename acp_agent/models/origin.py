@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,10 @@ class Origin:
 
     def __str__(self) -> str:
         """Return what stands in messages, such as `hub:ggml-org/gpt-oss-20b-GGUF`."""
-        shown = self.location.partition("?")[0] if self.kind == "url" else self.location
+        # A name, a password or a signature may stand in an address.
+        shown = self.location
+        if self.kind == "url":
+            shown = re.sub("(?<=://)[^/]*@|[?#].*", "", shown)
         return f"{self.kind}:{shown}"
 
 

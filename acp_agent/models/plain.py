@@ -14,6 +14,7 @@ import httpx
 
 from acp_agent.models import web
 from acp_agent.models.base import InstallFailed, Listing, RemoteFile
+from acp_agent.models.origin import Origin
 
 PIECE = 1 << 20
 
@@ -31,11 +32,7 @@ class UrlSource:
 
     @property
     def name(self) -> str:
-        try:
-            at = httpx.URL(self._url)
-        except httpx.InvalidURL:
-            return f"url:{self._url}"
-        return f"url:{at.copy_with(userinfo=b'', query=None, fragment=None)}"
+        return str(Origin("url", self._url))
 
     async def list(self) -> Listing:
         """Ask how large it is. Raises InstallFailed, Interrupted."""
@@ -44,7 +41,7 @@ class UrlSource:
             if response.status_code != 200:
                 raise web.refused(response, repr(path))
             length, tag = response.headers.get("content-length", ""), response.headers.get("etag")
-        if not length.isdigit() or not int(length):
+        if not web.NUMBER.fullmatch(length) or not int(length):
             raise InstallFailed(
                 f"{response.url.host} does not say how large {path!r} is; download it by other"
                 " means and name the file"

@@ -148,8 +148,9 @@ class Store:
         """Make a model installed; its files must be there."""
         folder = self.folder(manifest.name)
         folder.mkdir(mode=0o700, exist_ok=True)
-        self.record_damage(manifest.name, [])
         write(folder / "manifest.json", manifest.as_json())
+        # Not before: a kill between the two must not make a damaged model whole.
+        self.record_damage(manifest.name, [])
         (folder / "draft.json").unlink(missing_ok=True)
 
 

@@ -27,6 +27,7 @@ from acp_agent.models.base import InstallFailed, Interrupted
 CONNECT_SECONDS = 15.0
 SILENT_SECONDS = 30.0
 HOPS = 8
+NUMBER = re.compile("[0-9]{1,18}")  # `str.isdigit` takes more for a number than `int` does
 REDIRECTS = (301, 302, 303, 307, 308)
 PASSING = (408, 425, 429)  # and what is 500 or more
 HERE = ("all://localhost", "all://127.0.0.1", "all://[::1]")
@@ -173,7 +174,7 @@ def _span(response: httpx.Response) -> tuple[int, int | None]:
     """Return at which byte the answer begins, and how large the whole is if that is said."""
     length = response.headers.get("content-length", "")
     if response.status_code == 200:
-        return 0, int(length) if length.isdigit() else None
+        return 0, int(length) if NUMBER.fullmatch(length) else None
     said = response.headers.get("content-range", "")
     found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", said.strip())
     if not found:
@@ -241,7 +242,7 @@ def busy(status: int, host: str, headers: Mapping[str, str]) -> Interrupted:
 def wait_asked(headers: Mapping[str, str], now: Callable[[], float] = time.time) -> float | None:
     """Return the seconds that a server asks to wait: `retry-after`, or the Hub's `ratelimit`."""
     said = headers.get("retry-after", "").strip()
-    if said.isdigit():
+    if NUMBER.fullmatch(said):
         return float(said)
     limit = re.search(r";\s*r\s*=\s*0\s*;\s*t\s*=\s*(\d+)", headers.get("ratelimit", ""))
     if limit:

@@ -102,7 +102,7 @@ async def _started(settings: Settings, running: Running, was_running: bool) -> S
     own = running.own
     if own is not None:
         # What others started, and would end a minute after them, stays from now on.
-        own.home.ask_linger(inf)
+        own.home.ask_linger(own.state.pid, inf)
     return Started(
         running.endpoint.url,
         own is not None,

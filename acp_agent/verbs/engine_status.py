@@ -12,7 +12,8 @@ import anyio
 
 from acp_agent.config import Settings
 from acp_agent.engine.facts import Facts, Totals, read_facts
-from acp_agent.engine.machine import held, look
+from acp_agent.engine.home import EngineState
+from acp_agent.engine.machine import held
 from acp_agent.engine.own import Own, listed, own_engines
 from acp_agent.engine.running import find_running
 from acp_agent.errors import BackendError
@@ -101,9 +102,8 @@ def _lines(found: Status, keepalive: str) -> list[str]:
         lines += _so_far(facts.totals)
     if found.memory[0]:
         now, most = (size / 1e6 for size in found.memory)
-        lines.append(f"memory: {now:.0f} MB, at most {most:.0f} MB{_pressure(own)}")
-    if own is not None and own.state.warnings:
-        lines += [f"warning: {warning}" for warning in own.state.warnings]
+        lines.append(f"memory: {now:.0f} MB, at most {most:.0f} MB")
+    lines += _of_machine(own.state) if own else []
     lines.append(f"keepalive: {keepalive}")
     if found.timings is not None:
         lines.append(f"speed: {_speed(found.timings)}")
@@ -114,11 +114,10 @@ def _lines(found: Status, keepalive: str) -> list[str]:
     return lines
 
 
-def _pressure(own: Own | None) -> str:
-    if own is None or not own.state.limit:
-        return ""
-    used, limit = look().pressure, own.state.limit
-    return f"; {used:.0%} of the machine's in use, above {limit:.0%} it ends once it is idle"
+def _of_machine(state: EngineState) -> list[str]:
+    used, limit = f"{state.pressure:.0%}", f"{state.limit:.0%}"
+    pressure = f"machine: {used} of its memory is in use; above {limit} the engine ends when idle"
+    return [*([pressure] if state.pressure else []), *(f"warning: {w}" for w in state.warnings)]
 
 
 def _others(found: Status) -> list[Own]:

@@ -46,11 +46,12 @@ class ScriptedInstaller:
     trouble: str = ""
     failure: str = ""
     hangs: bool = False
+    licence: str = OFFER.licence
     words: tuple[str, ...] = ("downloading: 1.0 of 12.1 GB",)
     begun: anyio.Event = field(default_factory=anyio.Event)
 
     async def offer(self) -> Offer:
-        return replace(OFFER, trouble=self.trouble)
+        return replace(OFFER, trouble=self.trouble, licence=self.licence)
 
     async def install(self, tell: Tell) -> None:
         for words in self.words:
@@ -94,6 +95,13 @@ async def test_the_model_is_offered_installed_and_answers(stage: MakeStage) -> N
         " server that runs.",
         "Hello.",
     ]
+
+
+async def test_a_model_of_ones_own_need_not_have_a_licence(stage: MakeStage) -> None:
+    play, installer = bare_machine(stage, "later")
+    installer.licence = ""
+    await play.prompt("Hi")
+    assert "\ngpt-oss-20b (12.1 GB) can be installed: " in play.text()
 
 
 async def test_the_question_names_the_licence(stage: MakeStage) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from math import inf
@@ -18,6 +20,8 @@ import pytest
 
 from acp_agent.backends.endpoint import Endpoint, fixed
 from acp_agent.backends.llama_server import LlamaServer
+from acp_agent.config import Settings
+from acp_agent.engine.by_settings import local_spec
 from acp_agent.engine.home import EngineHome, EngineState, engine_homes
 from acp_agent.engine.launch import Launcher
 from acp_agent.engine.nano import ensure_nano
@@ -131,6 +135,23 @@ async def test_other_settings_mean_another_engine(spec: EngineSpec) -> None:
     assert sizes == [1024, 512]
 
 
+async def test_two_answers_at_once_need_not_fit_into_the_context_together(
+    spec: EngineSpec,
+) -> None:
+    usual = local_spec(Settings(), spec.model)
+    async with Launcher(replace(usual, context=1024, threads=1), linger=0.1) as launcher:
+        server, ends = LlamaServer(launcher.locate), list[object]()
+
+        async def ask(first: int) -> None:
+            async with server.stream([first, *range(2000, 2700)], Sampling(max_tokens=8)) as events:
+                ends.extend([event async for event in events if isinstance(event, StepEnded)])
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask, 200_006)
+            tasks.start_soon(ask, 1000)
+    assert len(ends) == 2
+
+
 async def test_an_engine_that_crashed_is_started_again_in_the_middle_of_use(
     spec: EngineSpec,
 ) -> None:
@@ -154,6 +175,37 @@ async def test_an_engine_killed_while_loading_says_so_and_is_started_anew(
         with pytest.raises(EngineFailed, match=r"ended without a word.*log:"):
             await launcher.locate()
         assert await answers(await launcher.locate())
+
+
+def test_who_looks_whether_an_engine_lives_does_not_keep_it_from_starting(
+    spec: EngineSpec,
+) -> None:
+    look = home_of(spec).lock("alive", shared=True)
+    assert look is not None
+    assert home_of(spec).lock("alive") is None
+    looking = threading.Timer(0.05, look.release)
+    looking.start()
+    lock = home_of(spec).lock_soon("alive")
+    looking.join()
+    assert lock is not None
+    assert home_of(spec).lock_soon("alive") is None
+    lock.release()
+
+
+async def test_an_engine_of_another_version_is_known(spec: EngineSpec) -> None:
+    async with Launcher(spec, linger=60) as launcher:
+        await launcher.locate()
+        written = home_of(spec).path / "state.json"
+        written.write_text(json.dumps(json.loads(written.read_text()) | {"new": 1}))
+        assert home_of(spec).read() == state_of(launcher)
+        assert not await stop(home_of(spec))
+
+
+def test_what_was_asked_of_one_host_is_not_asked_of_the_next(spec: EngineSpec) -> None:
+    there = home_of(spec)
+    there.path.mkdir(parents=True)
+    there.ask_linger(1234, inf)
+    assert (there.asked_linger(1234), there.asked_linger(1235)) == (inf, None)
 
 
 async def test_a_terminated_engine_leaves_no_state(spec: EngineSpec) -> None:

@@ -22,8 +22,10 @@ from acp_agent.backends.llama_server import LlamaServer
 from acp_agent.engine.asking import Asker
 from acp_agent.engine.home import Crash, EngineHome, EngineState, engine_homes
 from acp_agent.engine.launch import Launcher
+from acp_agent.engine.obituary import why_ended
 from acp_agent.engine.spec import EngineSpec, Patience
 from acp_agent.engine.stop import stop
+from acp_agent.engine.watch import watermark
 from acp_agent.errors import EngineFailed, StreamDropped
 from acp_agent.paths import runtime_dir, state_dir
 from acp_agent.ports import Sampling, StepEnded, Tokens
@@ -124,6 +126,19 @@ async def test_an_engine_at_work_stays_though_memory_is_short(spec: EngineSpec) 
         await has_ended(spec)
 
 
+def test_a_model_that_fills_the_machine_is_not_thrown_out_for_its_own_size() -> None:
+    assert watermark(0.85, 0.60) == 0.85
+    assert watermark(0.85, 0.94) == 0.97
+    assert watermark(1.0, 0.94) == 1.0
+
+
+async def test_an_engine_that_was_loaded_above_the_limit_stays(spec: EngineSpec) -> None:
+    async with Launcher(spec, patience=Patience(linger=1, limit=0.001, grace=0.1)) as launcher:
+        await generated(LlamaServer(launcher.locate))
+    await has_ended(spec)
+    assert "ends: unused" in log()
+
+
 async def test_an_engine_stays_below_the_limit(spec: EngineSpec) -> None:
     patience = Patience(linger=60, limit=1.0, grace=0.1)
     async with Launcher(spec, patience=patience) as launcher:
@@ -176,18 +191,37 @@ async def test_one_that_stays_longer_is_asked_to(spec: EngineSpec) -> None:
 
 async def test_a_kill_in_mid_answer_is_told_and_the_next_prompt_works(spec: EngineSpec) -> None:
     async with Launcher(spec, linger=0.1) as launcher:
-        server = LlamaServer(launcher.locate)
+        server = LlamaServer(launcher.locate, why_ended=why_ended)
         await server.prefill(PROMPT)
-        engine = psutil.Process((await ready(spec)).pid)
-        with anyio.fail_after(60), pytest.raises(StreamDropped, match="broke off in mid-answer"):
-            async with server.stream(PROMPT, ENDLESS) as events:
-                async for event in events:
-                    if isinstance(event, Tokens):
-                        with suppress(psutil.NoSuchProcess):
-                            engine.kill()
+        state = await ready(spec)
+        told = await cut(server, state.pid, signal.SIGKILL)
+        assert told == (
+            f"the engine ended before its answer did: it ended without a word (log: {state.log});"
+            " the session goes on: ask again, and the engine starts anew"
+        )
         assert isinstance((await generated(server))[-1], StepEnded)
         [crash] = home_of(spec).crashes()
         assert crash.words == "it ended without a word"
+
+
+async def test_an_engine_that_was_stopped_in_mid_answer_is_told_apart(spec: EngineSpec) -> None:
+    async with Launcher(spec, linger=0.1) as launcher:
+        server = LlamaServer(launcher.locate, why_ended=why_ended)
+        await server.prefill(PROMPT)
+        told = await cut(server, (await ready(spec)).pid, signal.SIGTERM)
+        assert told.startswith("the engine ended before its answer did: it was told to end; ")
+        assert home_of(spec).crashes() == []
+
+
+async def cut(server: LlamaServer, pid: int, number: signal.Signals) -> str:
+    """Send a signal to the engine in mid-answer, and return what the user reads."""
+    with anyio.fail_after(60), pytest.raises(StreamDropped) as caught:
+        async with server.stream(PROMPT, ENDLESS) as events:
+            async for event in events:
+                if isinstance(event, Tokens):
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, number)
+    return str(caught.value)
 
 
 async def test_an_engine_that_keeps_crashing_is_left_alone_for_a_while(spec: EngineSpec) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from acp_agent.engine.machine import Gpu, Machine, look, parse_nvidia
+from acp_agent.engine.order import Order
 from acp_agent.engine.preflight import Plan, Wanted, plan
 from acp_agent.engine.shape import Cache, Shape, read_shape
+from acp_agent.engine.spec import EngineSpec
+from acp_agent.models.advice import memory_advice
+from acp_agent.models.base import InstallFailed
 
 GIB = 1 << 30
 # gpt-oss-20b: 24 layers, every second with a window of 128; 8 key heads of 64.
@@ -95,6 +100,42 @@ def test_a_graphics_processor_takes_its_part() -> None:
         "and 2.0 GiB (small)"
         in plan(SHAPE, machine(8, 7, Gpu("small", 2 * GIB, 0)), Wanted()).refusal
     )
+
+
+def test_what_a_mac_does_not_let_its_graphics_processor_take_is_said() -> None:
+    def warnings(total: float, available: float) -> tuple[str, ...]:
+        there = replace(machine(total, available), unified=True)
+        return plan(SHAPE, there, Wanted()).warnings
+
+    assert warnings(16, 14)[-1] == (
+        "the graphics processor may take 10.7 GiB of 16.0 GiB, gpt-oss-20b.gguf needs 12.8 GiB; the"
+        " processor computes the rest, more slowly"
+    )
+    assert warnings(24, 16) == warnings(36, 20) == ()
+
+
+def test_what_was_said_long_ago_is_kept_in_what_is_free_only(tmp_path: Path) -> None:
+    model = tmp_path / "m.gguf"
+    with model.open("wb") as file:
+        file.truncate(12 * GIB)
+    order = Order(EngineSpec(model), 8192, 1, "", model)
+    kept = [replace(order, spare=spare).prompt_cache for spare in (4 * GIB, GIB, 0)]
+    assert kept == [1536, 1024, 128]
+
+
+@pytest.mark.parametrize("total", [12.5, 13.0, 13.7, 14.9, 16, 24])
+def test_what_the_engine_would_refuse_is_not_downloaded(total: float) -> None:
+    there = machine(total, total - 1)
+    refused = plan(SHAPE, there, Wanted()).refusal != ""
+    try:
+        advice = memory_advice(SHAPE.weights, 16_000_000_000, there)
+    except InstallFailed as error:
+        assert refused
+        assert "too little for 12.1 GB of weights" in str(error)
+    else:
+        assert (refused, advice) == (False, "")
+    gpu = Gpu("NVIDIA RTX 4080", 16 * GIB, 15 * GIB)
+    assert memory_advice(SHAPE.weights, 16_000_000_000, machine(8, 5, gpu)) == ""
 
 
 def test_a_small_model_fits_a_small_machine() -> None:

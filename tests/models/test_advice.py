@@ -1,14 +1,12 @@
-"""Whether a model is of use on a machine: refused, warned of, or fine."""
+"""Whether a model is of use on a platform; that of memory is in tests/engine/test_preflight.py."""
 
 from __future__ import annotations
 
 import pytest
 
-from acp_agent.models.advice import check_platform, memory_advice
+from acp_agent.models.advice import check_platform
 from acp_agent.models.base import InstallFailed
 from acp_agent.models.catalog import MLX_20B, MXFP4_20B
-
-GB = 10**9
 
 
 def test_a_model_for_macs_is_refused_elsewhere() -> None:
@@ -18,13 +16,3 @@ def test_a_model_for_macs_is_refused_elsewhere() -> None:
         check_platform(MLX_20B, "linux")
     check_platform(MLX_20B, "darwin")
     check_platform(MXFP4_20B, "linux")
-
-
-def test_weights_that_the_memory_cannot_hold_are_refused() -> None:
-    with pytest.raises(InstallFailed, match="the weights alone are 12"):
-        memory_advice(12 * GB, 16 * GB, total=8 * GB)
-
-
-@pytest.mark.parametrize(("total", "warns"), [(13, True), (15, False), (64, False), (0, False)])
-def test_little_memory_is_warned_of(total: int, warns: bool) -> None:
-    assert ("are advised" in memory_advice(12 * GB, 16 * GB, total=total * GB)) is warns

@@ -274,6 +274,7 @@ def test_pauses_double_up_to_a_limit_and_heed_the_server() -> None:
         ({"retry-after": "7"}, 7.0),
         ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 60.0),
         ({"retry-after": "soon"}, None),
+        ({"retry-after": "²"}, None),
         ({"ratelimit": '"api";r=0;t=55'}, 55.0),
         ({"ratelimit": '"api";r=9;t=55'}, None),
     ],

@@ -151,8 +151,11 @@ async def test_a_name_that_is_taken_by_another_source_is_refused(store: Store) -
     ("files", "message"),
     [
         ({}, "hub:me/tiny has no *.gguf"),
-        ({"../x.gguf": gguf()}, "offers a file '../x.gguf', which leads elsewhere"),
-        ({"/etc/x.gguf": gguf()}, "which leads elsewhere"),
+        ({"../x.gguf": gguf()}, "offers a file '../x.gguf', which cannot be kept here"),
+        ({"/etc/x.gguf": gguf()}, "which cannot be kept here"),
+        ({"a//x.gguf": gguf()}, "which cannot be kept here"),
+        # It would be taken for the beginning of another.
+        ({"x.gguf.part": gguf()}, "which cannot be kept here"),
         ({"a.gguf": gguf(), "b.gguf": gguf()}, "has 2 models; name one of these files: a.gguf"),
         ({"a.gguf": b"<html>"}, "a.gguf of memory:model is no model: it is not a GGUF file"),
         ({"a.gguf": b""}, "it is cut off"),
@@ -166,6 +169,22 @@ async def test_what_is_no_model_is_refused_before_it_is_downloaded(
     with pytest.raises(InstallFailed, match=re.escape(message)):
         await put(store, Memory(files))
     assert store.standing("gpt-oss-tiny").state == "absent"
+
+
+async def test_notes_that_cannot_be_written_get_a_sentence(store: Store) -> None:
+    (store.folder("gpt-oss-tiny") / "draft.json").mkdir(parents=True)
+    with pytest.raises(InstallFailed, match=r"cannot write .*; mend that and install again"):
+        await put(store, tiny())
+
+
+async def test_what_is_wrong_is_known_until_the_manifest_is_another(store: Store) -> None:
+    manifest = await put(store, tiny())
+    store.record_damage(manifest.name, ["it is broken"])
+    in_the_way = store.folder(manifest.name) / f".manifest.json.{os.getpid()}"
+    in_the_way.mkdir()
+    with pytest.raises(OSError, match="directory"):
+        store.commit(manifest)
+    assert store.standing(manifest.name).state == "damaged"
 
 
 async def test_a_full_disk_is_seen_before_anything_is_downloaded(store: Store) -> None:

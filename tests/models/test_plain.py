@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from acp_agent.models.base import InstallFailed, Interrupted, Listing, RemoteFile, Source
+from acp_agent.models.origin import Origin
 from acp_agent.models.plain import PathSource, UrlSource
 from tests.models.fetching import DATA, NAME, REPO, Play, installed, playing
 from tests.models.hub_server import ALWAYS, Fault
@@ -127,6 +128,7 @@ async def test_a_file_of_unknown_size_is_refused(play: Play) -> None:
 async def test_a_name_and_password_in_an_address_are_not_shown(play: Play) -> None:
     source = UrlSource("http://me:secret@127.0.0.1:9/x.gguf?key=secret")
     assert source.name == "url:http://127.0.0.1:9/x.gguf"
+    assert str(Origin("url", "http://me:secret@h:x/y.gguf#secret")) == "url:http://h:x/y.gguf"
     with pytest.raises(Interrupted) as caught:
         await source.list()
     assert "secret" not in str(caught.value)
