@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, TypeVar, cast
 
-from pydantic import BaseModel
+from pydantic import AliasChoices, BaseModel, Field
 
 from acp_agent.errors import ToolFailed
 from acp_agent.tools.call_arguments import parse_arguments
@@ -25,9 +25,12 @@ class SearchArguments(BaseModel):
 
 
 class OpenArguments(BaseModel):
-    """A number is a link of the page at `cursor`, a text is a URL; negative is not given."""
+    """A number is a link of the page at `cursor`, a text is a URL; negative is not given.
 
-    id: int | str = -1
+    An address that comes as `url` is one.
+    """
+
+    id: int | str = Field(-1, validation_alias=AliasChoices("id", "url"))
     cursor: int = -1
     loc: int = -1
     num_lines: int = -1
