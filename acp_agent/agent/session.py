@@ -166,7 +166,7 @@ class Session:
             failure = str(error)
             raise
         finally:
-            with anyio.CancelScope(shield=True):
+            with anyio.move_on_after(CLEAN_UP_SECONDS, shield=True):
                 await self._recorder.end(number, stop, failure)
         logger.info("turn of %s: %s", self.id, stop)
         return stop
@@ -219,6 +219,7 @@ class Session:
             self._history,
             emit,
             lambda: self._options["approvals"],
+            self._recorder,
         )
         turn = Turn(
             turn_id,

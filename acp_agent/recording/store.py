@@ -16,8 +16,7 @@ from typing import Any, NamedTuple, cast
 
 import anyio.to_thread
 
-from acp_agent.agent.stored import Listed
-from acp_agent.conversation import UserMessage
+from acp_agent.agent.stored import Asked, Listed
 from acp_agent.errors import AgentError
 from acp_agent.events import Event
 from acp_agent.paths import state_dir
@@ -55,7 +54,7 @@ class StoredSession:
         self.record.open()
         self.recall = Recall(path)
 
-    def shown(self) -> AsyncGenerator[Sequence[UserMessage | Event]]:
+    def shown(self) -> AsyncGenerator[Sequence[Asked | Event]]:
         """Give all that was said, in order."""
         return self.recall.shown()
 
@@ -72,7 +71,7 @@ class StoredSession:
         return self.recall.skipped
 
     def release(self) -> None:
-        self.record.close()
+        self.record.release()
 
 
 class Store:
@@ -144,6 +143,20 @@ class Store:
                 continue
 
 
+class NoSessions:
+    """The store of whoever keeps no sessions."""
+
+    async def page(self, cwd: Path | None, cursor: str) -> tuple[Sequence[Listed], str]:
+        if cursor:
+            raise ValueError(cursor)
+        return (), ""
+
+    async def take_up(self, session_id: str) -> StoredSession | None:
+        return None
+
+    async def delete(self, session_id: str) -> None: ...
+
+
 class _File(NamedTuple):
     path: Path
     position: tuple[int, str]
@@ -176,8 +189,13 @@ def _listed(file: _File) -> Listed | None:
         first["cwd"],
         _title(tail) or _first_words(head),
         updated.replace("+00:00", "Z"),
-        tuple(root for root in first.get("roots", ()) if isinstance(root, str)),
+        _texts(first.get("roots")),
     )
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    items = cast("list[object]", value) if isinstance(value, list) else []
+    return tuple(item for item in items if isinstance(item, str))
 
 
 def _title(tail: bytes) -> str:

@@ -79,9 +79,13 @@ async def test_a_session_is_loaded_by_another_process_as_it_was_said(
     async with agent(world, workspace, "--script", str(script), "--approvals", "full") as first:
         session = await first.new_session(workspace)
         await session.set_option("effort", "high")
-        for prompt in ("hello", "work"):
+        for number, prompt in enumerate(("hello", "work"), 1):
             live.append(
-                {"sessionUpdate": "user_message_chunk", "content": {"type": "text", "text": prompt}}
+                {
+                    "sessionUpdate": "user_message_chunk",
+                    "messageId": f"user-{number}",
+                    "content": {"type": "text", "text": prompt},
+                }
             )
             assert await session.prompt(prompt, live.append) == "end_turn"
     replayed: list[Json] = []

@@ -11,12 +11,13 @@ import pytest
 
 from acp_agent.conversation import ModelStep, ToolMessage, UserMessage
 from acp_agent.events import TextDelta, UsageUpdated
+from acp_agent.recording.lines import Opened
 from acp_agent.recording.records import from_object, to_object
 from acp_agent.recording.trajectory import SessionInUse, Trajectory
 
 pytestmark = pytest.mark.anyio
 
-HEAD = {"id": "s", "cwd": "/w"}
+HEAD = Opened("2026-11-20T12:00:00.000Z", "s", "/w")
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
