@@ -96,6 +96,7 @@ class Session:
             lambda: self._gptoss_voice().model,
             self._request,
             lambda: self._tally.size,
+            self._tally.compactions,
         )
         facts = {"Session": session_id, "Workspace": workspace_root}
         self._commands = Commands(options, toolbox, self._tally, self._compactor, facts, export)
