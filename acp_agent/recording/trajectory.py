@@ -115,8 +115,8 @@ class Trajectory:
             os.close(file)
             raise SessionInUse("this session has gone on in another agent; load it anew")
         self._file = file
-        if not size and self._opened is not None:
-            self._append(text_of(self._opened))
+        if not size:
+            self._append(b"" if self._opened is None else text_of(self._opened))
         elif os.pread(file, 1, size - 1) != b"\n":
             self._append(b"\n")  # the line that was being written when its process was killed
 
