@@ -6,11 +6,13 @@ The file system is the index: a page of the list reads the names of all, and the
 from __future__ import annotations
 
 import hashlib
+import heapq
 import json
 import os
 import re
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -123,22 +125,23 @@ class Store:
 
     def _page(self, cwd: Path | None, cursor: str) -> tuple[Sequence[Listed], str]:
         after = _position(cursor) if cursor else None
-        found = sorted(self._files(cwd), key=lambda one: one.position, reverse=True)
-        rest = [one for one in found if after is None or one.position < after]
-        listed = [entry for one in rest[:PAGE] if (entry := _listed(one)) is not None]
-        more = len(rest) > PAGE
-        time, name = rest[PAGE - 1].position if more else (0, "")
+        files = (one for one in self._files(cwd) if after is None or one.position < after)
+        found = heapq.nlargest(PAGE + 1, files, key=itemgetter(0))
+        listed = [entry for one in found[:PAGE] if (entry := _listed(one)) is not None]
+        more = len(found) > PAGE
+        time, name = found[PAGE - 1].position if more else (0, "")
         return listed, f"{time}-{name}" if more else ""
 
     def _files(self, cwd: Path | None) -> Iterator[_File]:
+        is_id = _ID.fullmatch
         wanted = workspace_name(cwd) if cwd is not None else "*"
         for directory in self._directory.glob(wanted):
             try:
                 with os.scandir(directory) as entries:
                     for entry in entries:
-                        name, dot, kind = entry.name.partition(".")
-                        if dot and kind == "jsonl" and _ID.fullmatch(name):
-                            yield _File(Path(entry.path), (entry.stat().st_mtime_ns, name))
+                        name, _, kind = entry.name.partition(".")
+                        if kind == "jsonl" and is_id(name):
+                            yield _File((entry.stat().st_mtime_ns, name), entry.path)
             except OSError:
                 continue
 
@@ -158,8 +161,8 @@ class NoSessions:
 
 
 class _File(NamedTuple):
-    path: Path
     position: tuple[int, str]
+    path: str
 
 
 def _position(cursor: str) -> tuple[int, str]:
@@ -172,7 +175,7 @@ def _position(cursor: str) -> tuple[int, str]:
 def _listed(file: _File) -> Listed | None:
     """Return what the list says of a session; None of what is no record."""
     try:
-        with file.path.open("rb") as record:
+        with Path(file.path).open("rb") as record:
             head = record.read(HEAD)
             size = os.fstat(record.fileno()).st_size
             record.seek(max(0, size - TAIL))
