@@ -21,7 +21,7 @@ import anyio.to_thread
 from acp_agent.agent.stored import Asked, Listed
 from acp_agent.errors import AgentError
 from acp_agent.events import Event
-from acp_agent.paths import state_dir
+from acp_agent.paths import state_path
 from acp_agent.recording.recall import Recall
 from acp_agent.recording.trajectory import Trajectory
 
@@ -34,7 +34,7 @@ _CURSOR = re.compile(r"([0-9]{1,20})-([A-Za-z0-9_-]{1,128})")
 
 def sessions_dir() -> Path:
     """Return where the records of all sessions are or would be."""
-    return state_dir() / "sessions"
+    return state_path() / "sessions"
 
 
 def session_file(session_id: str, cwd: Path) -> Path:

@@ -23,6 +23,7 @@ import anyio.to_thread
 from acp_agent.conversation import Entry, UserMessage
 from acp_agent.errors import AgentError
 from acp_agent.events import Event, Titled, ToolOutput, UsageUpdated
+from acp_agent.paths import make_private
 from acp_agent.recording import lines
 from acp_agent.recording.lines import (
     Happened,
@@ -68,9 +69,14 @@ class Trajectory:
     """
 
     def __init__(
-        self, path: Path | None, opened: Opened | None = None, size: int | None = 0
+        self,
+        path: Path | None,
+        opened: Opened | None = None,
+        size: int | None = 0,
+        sync: Callable[[int], None] = os.fsync,
     ) -> None:
-        """Take the size that the file must have, None for any."""
+        """Take the size that the file must have, None for any, and what makes a file last."""
+        self._sync = sync
         self.path = path
         self._opened = opened
         self._options: Options = dict
@@ -101,8 +107,9 @@ class Trajectory:
         """
         if self._file >= 0 or self.path is None:
             return
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        make_private(self.path.parent)
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        file = os.open(self.path, flags, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -124,6 +131,7 @@ class Trajectory:
         """Let go of the file: another process may go on, and then we may not."""
         if self._file >= 0:
             self._size = os.fstat(self._file).st_size
+            fcntl.flock(self._file, fcntl.LOCK_UN)  # also while a thread still waits for the disk
             os.close(self._file)
             self._file = -1
 
@@ -187,19 +195,19 @@ class Trajectory:
         self._write(TurnEnded(now(), number, stop, error, self._title, *self._usage))
         try:
             with anyio.move_on_after(SYNC_SECONDS) as limit:
-                await self._sync()
+                await self._make_last()
             if limit.cancelled_caught:
                 logger.warning("%s: the disk is slow; the last turn may not last", self.path)
         finally:
             self.release()
 
-    async def _sync(self) -> None:
+    async def _make_last(self) -> None:
         if self._file < 0 or self._broken:
             return
         try:
             # A descriptor of its own, which a thread that nobody waits for may close.
             copy = os.dup(self._file)
-            await anyio.to_thread.run_sync(_sync_and_close, copy, abandon_on_cancel=True)
+            await anyio.to_thread.run_sync(self._sync_and_close, copy, abandon_on_cancel=True)
         except OSError as trouble:
             self._give_up(trouble)
 
@@ -230,6 +238,12 @@ class Trajectory:
             logger.error("cannot write %s: %s", self.path, why)
             self._tell(f"this session is not recorded any more: {why} ({self.path})")
 
+    def _sync_and_close(self, file: int) -> None:
+        try:
+            self._sync(file)
+        finally:
+            os.close(file)
+
 
 def text_of(line: Line) -> bytes:
     """Return a line as it is written."""
@@ -239,10 +253,3 @@ def text_of(line: Line) -> bytes:
     except UnicodeEncodeError:  # half a character, which only its escape can say
         text = json.dumps(record, separators=(",", ":"), default=str).encode()
     return text + b"\n"
-
-
-def _sync_and_close(file: int) -> None:
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
