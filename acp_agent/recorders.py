@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 from acp_agent import __version__
 from acp_agent.agent.commands import Export
@@ -12,7 +14,6 @@ from acp_agent.agent.session import Past
 from acp_agent.agent.stored import SessionStore
 from acp_agent.config import Settings
 from acp_agent.protocol.sessions import OpenSession
-from acp_agent.recording.document import Exporter
 from acp_agent.recording.followers import Logged, Measured
 from acp_agent.recording.lines import Opened
 from acp_agent.recording.metrics import MetricsLog
@@ -53,7 +54,7 @@ class Recorders:
             return NoRecord(), past, None
         values = opened.options.values
         record.bind(lambda: values, opened.note, list(self._followers(first)))
-        export = None if record.path is None else Exporter(record.path, opened.cwd)
+        export = None if record.path is None else partial(_export, record.path, opened.cwd)
         return record, past, export
 
     def _followers(self, first: Opened) -> Iterator[Follower]:
@@ -61,6 +62,12 @@ class Recorders:
             yield Measured(first, self._metrics, self._memory)
         if self._settings.record:
             yield Logged(first)
+
+
+async def _export(record: Path, workspace: Path, form: str) -> str:
+    from acp_agent.recording.document import Exporter  # 12 ms that most sessions do without
+
+    return await Exporter(record, workspace)(form)
 
 
 def _first(opened: OpenSession) -> Opened:
