@@ -8,10 +8,9 @@ from functools import partial
 
 import anyio
 
-from acp_agent import __version__
 from acp_agent.agent.orchestrator import Fm
 from acp_agent.agent.permissions import Permissions
-from acp_agent.agent.session import Past, Session
+from acp_agent.agent.session import Session
 from acp_agent.agent.setup import Setup
 from acp_agent.agent.turn import Limits
 from acp_agent.config import Settings, rubric_file
@@ -24,8 +23,7 @@ from acp_agent.ports import Editor
 from acp_agent.protocol.opening import Opened
 from acp_agent.protocol.server import serve_connection
 from acp_agent.protocol.sessions import OpenSession
-from acp_agent.recording.store import Store, StoredSession, session_file, sessions_dir
-from acp_agent.recording.trajectory import Trajectory
+from acp_agent.recorders import Recorders
 from acp_agent.routing.load import load_rubric
 from acp_agent.routing.log import DecisionLog
 from acp_agent.routing.router import Router
@@ -50,8 +48,9 @@ async def serve(settings: Settings, opened: Opened, variables: Mapping[str, str]
         async with anyio.create_task_group() as servers:
             toolkit = Toolkit(settings, variables, servers.start_soon)
             servers.start_soon(toolkit.reap)
-            factory = partial(open_session, settings, variables, voices, fm, toolkit)
-            await serve_connection(opened, factory, Store(sessions_dir()), warm_up)
+            recorders = Recorders(settings, engines.memory)
+            factory = partial(open_session, settings, variables, voices, fm, toolkit, recorders)
+            await serve_connection(opened, factory, recorders.store(), warm_up)
             servers.cancel_scope.cancel()
 
 
@@ -61,13 +60,14 @@ async def open_session(
     voices: Voices,
     fm: Fm | None,
     toolkit: Toolkit,
+    recorders: Recorders,
     opened: OpenSession,
     editor: Editor,
 ) -> Session:
     """Make the core's session for one that the client has opened."""
     tools, rewrite = toolkit.tools(opened, editor)
     others = tuple(str(root) for root in opened.roots[1:])
-    record, past = recorded(opened)
+    record, past, export = recorders.open(opened)
     return Session(
         opened.id,
         opened.options,
@@ -83,24 +83,8 @@ async def open_session(
         recorder=record,
         setup=partial(make_setup, settings, variables, editor),
         past=past,
+        export=export,
     )
-
-
-def recorded(opened: OpenSession) -> tuple[Trajectory, Past]:
-    """Return the session's record, new or gone on with, and what the session has behind it."""
-    options = opened.options
-    if isinstance(opened.stored, StoredSession):
-        record, recall = opened.stored.record, opened.stored.recall
-        past = Past(recall.entries, recall.turns, recall.title, recall.tally)
-    else:
-        head = {"id": opened.id, "cwd": str(opened.cwd), "roots": list(map(str, opened.roots))}
-        agent = {"agent": f"acp-agent {__version__}"}
-        record = Trajectory(
-            session_file(opened.id, opened.cwd), head | agent | dict(options.values)
-        )
-        past = Past()
-    record.bind(lambda: options.values, opened.note)
-    return record, past
 
 
 def make_setup(settings: Settings, variables: Mapping[str, str], editor: Editor) -> Setup:

@@ -131,6 +131,9 @@ def _add_serving_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine-url", metavar="URL", help="a running llama.cpp server")
     parser.add_argument("--model", metavar="NAME", help="or PROVIDER:MODEL (docs/backends.md)")
     parser.add_argument("--model-path", metavar="FILE", help="a gpt-oss GGUF file to serve")
+    parser.add_argument(
+        "--record", action="store_true", default=None, help="log sessions to docs/logs, as rlog"
+    )
     parser.add_argument("--fm-backend", metavar="NAME", help="who answers light prompts in mode fm")
 
 

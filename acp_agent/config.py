@@ -68,6 +68,8 @@ class Settings(NamedTuple):
     routing_rubric: str = ""
     routing_default_if_broken: bool = False
     routing_log_prompts: bool = False
+    sessions: bool = True
+    record: bool = False
     demo: bool = False
     script: str = ""
     log_level: str = "info"

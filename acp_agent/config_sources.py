@@ -126,5 +126,7 @@ SOURCES: dict[str, Source] = {
     "routing_rubric": Source(("ACP_AGENT_RUBRIC",)),
     "routing_default_if_broken": Source(("ACP_AGENT_RUBRIC_DEFAULT_IF_BROKEN",)),
     "routing_log_prompts": Source(("ACP_AGENT_LOG_PROMPTS",)),
+    "sessions": Source(("ACP_AGENT_SESSIONS",)),
+    "record": Source(("ACP_AGENT_RECORD",)),
     "log_level": Source(("ACP_AGENT_LOG",), *_one_of("debug", "info", "warning", "error")),
 }

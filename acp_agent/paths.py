@@ -21,6 +21,18 @@ def state_dir() -> Path:
     return _made("XDG_STATE_HOME", ".local/state", "Library/Application Support")
 
 
+def state_path() -> Path:
+    """Return where `state_dir` is or would be; nothing is made."""
+    return _place("XDG_STATE_HOME", ".local/state", "Library/Application Support")
+
+
+def make_private(path: Path) -> None:
+    """Make a directory, and those above it that are missing, for the user alone."""
+    for folder in (*reversed(path.parents), path):
+        if not folder.exists():
+            folder.mkdir(mode=0o700, exist_ok=True)
+
+
 def models_dir() -> Path:
     """Return the directory of the weights that this program has fetched."""
     path = _made("XDG_DATA_HOME", *_DATA) / _MODELS
@@ -51,7 +63,7 @@ def private_paths() -> tuple[Path, ...]:
     """Return where cache, state, data and runtime files are or would be; nothing is made."""
     return (
         _place("XDG_CACHE_HOME", ".cache", "Library/Caches"),
-        _place("XDG_STATE_HOME", ".local/state", "Library/Application Support"),
+        state_path(),
         _place("XDG_DATA_HOME", *_DATA),
         _runtime_path(),
     )

@@ -22,6 +22,7 @@ from acp_agent.config import Settings, selects_provider
 from acp_agent.engine.by_settings import local_spec, nano_spec, patience
 from acp_agent.engine.launch import Launcher
 from acp_agent.engine.locate import Found, Local, Nano, Remote, find_engine, weights
+from acp_agent.engine.machine import held
 from acp_agent.engine.nano import ensure_nano
 from acp_agent.engine.obituary import why_ended
 from acp_agent.engine.spec import EngineSpec
@@ -52,6 +53,12 @@ class Engines:
             launcher = Launcher(spec, patience=patience(self._settings))
             self._launchers[spec] = await self._stack.enter_async_context(launcher)
         return await self._launchers[spec].locate()
+
+    def memory(self) -> int | None:
+        """Return how many bytes our own engines hold together, None if none is known."""
+        states = [launcher.engine for launcher in self._launchers.values()]
+        pids = {state.child or state.pid for state in states if state is not None}
+        return sum(held(pid)[0] for pid in pids) or None
 
     async def locate(self, settings: Settings) -> Endpoint:
         """Find the GPT-OSS that these settings lead to, or start it. Raises BackendError."""

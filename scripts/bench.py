@@ -20,6 +20,7 @@ from bench_figures import PEERS_MEASURED, Figure, table
 from bench_fm import bench_fm
 from bench_routing import print_routing
 from bench_start import bench_start
+from bench_store import bench_store
 from bench_stream import bench_cancel, bench_first, bench_sessions, bench_stream
 from bench_tools import bench_tools
 
@@ -29,6 +30,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Path], list[Figure]]]] = {
     "stream": ("stream", bench_stream),
     "cancel": ("cancel", bench_cancel),
     "sessions": ("sessions", bench_sessions),
+    "store": ("sessions store", bench_store),
     "fm": ("mode fm: time beyond the servers' own", bench_fm),
     "tools": ("tools", bench_tools),
     "engine": ("llama.cpp with the demo weights", bench_engine),

@@ -36,6 +36,7 @@ REFERENCES: dict[str, Reference] = {
     "cancel": Reference("≤ 1", "2.7 codex-acp-zed"),
     "abort": Reference("", "0.6 fast-agent"),
     "sessions": Reference("", "1.13 nanocoder"),
+    "list": Reference("≤ 200", ""),
     "prompt_tokens": Reference("≤ 1,200", "409 fast-agent (3 tools), 1,130 pi (4)"),
     "step_beyond": Reference("1", ""),
     "new_turn": Reference("", "≥ 43 pi"),

@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 from acp_agent.agent.history import History
 from acp_agent.agent.permissions import Permissions, Verdict
+from acp_agent.agent.recorder import Recorder
 from acp_agent.conversation import Call
 from acp_agent.errors import NotReady, ToolFailed
-from acp_agent.events import Emit, Text, ToolCallStarted, ToolCallUpdated
-from acp_agent.tools.base import Prepared, Toolbox, ToolResult
+from acp_agent.events import Emit, Text, ToolCallStarted, ToolCallUpdated, ToolKind
+from acp_agent.tools.base import Permission, Prepared, Toolbox, ToolResult
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +36,14 @@ class CallRunner:
         history: History,
         emit: Emit,
         approvals: Callable[[], str],
+        recorder: Recorder,
     ) -> None:
         self._toolbox = toolbox
         self._permissions = permissions
         self._history = history
         self._emit = emit
         self._approvals = approvals
+        self._recorder = recorder
         self._shown: dict[str, bool] = {}
 
     async def announce(self, call_id: str, recipient: str) -> None:
@@ -92,9 +95,7 @@ class CallRunner:
         await self._emit(shown)
         if prepared.permission is not None:
             try:
-                verdict = await self._permissions.decide(
-                    prepared.permission, shown, self._approvals(), prepared.kind
-                )
+                verdict = await self._decide(prepared.permission, shown, prepared.kind)
             except ToolFailed as error:
                 return ToolResult(str(error), failed=True)
             if verdict == "cancelled":
@@ -108,6 +109,13 @@ class CallRunner:
             return ToolResult(str(error), failed=True)
         except Exception:
             return _broken(call)
+
+    async def _decide(
+        self, permission: Permission, shown: ToolCallUpdated, kind: ToolKind
+    ) -> Verdict:
+        verdict = await self._permissions.decide(permission, shown, self._approvals(), kind)
+        self._recorder.permission(shown.call_id, permission.tool, permission.scope, verdict)
+        return verdict
 
     async def _finish(self, call: Call, result: ToolResult) -> None:
         self._history.answer(call, result.text)

@@ -57,13 +57,15 @@ class Compactor:
         model: Callable[[], LocalModelBackend],
         request: Callable[[], ModelRequest],
         known_size: Callable[[], int],
+        compactions: int = 0,
     ) -> None:
+        """Take whose history it is, and how often it was compacted before."""
         self._session_id = session_id
         self._history = history
         self._model = model
         self._request = request
         self._known_size = known_size
-        self._numbers = count(1)
+        self._numbers = count(compactions + 1)
 
     async def fit(self, emit: Emit) -> None:
         """Make the next prompt and its answer fit, if they do not.

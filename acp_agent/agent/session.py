@@ -98,6 +98,7 @@ class Session:
             lambda: self._gptoss_voice().model,
             self._request,
             lambda: self._tally.size,
+            self._tally.compactions,
         )
         facts = {"Session": session_id, "Workspace": workspace_root}
         self._commands = Commands(options, toolbox, self._tally, self._compactor, facts, export)
@@ -175,7 +176,7 @@ class Session:
             failure = str(error)
             raise
         finally:
-            with anyio.CancelScope(shield=True):
+            with anyio.move_on_after(CLEAN_UP_SECONDS, shield=True):
                 await self._recorder.end(number, stop, failure)
         logger.info("turn of %s: %s", self.id, stop)
         return stop
@@ -242,6 +243,7 @@ class Session:
             self._history,
             emit,
             lambda: self._options["approvals"],
+            self._recorder,
         )
         turn = Turn(
             turn_id,

@@ -11,13 +11,21 @@ from acp_agent.conversation import UserMessage
 from acp_agent.events import Event
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A prompt of before, the first being number 1."""
+
+    number: int
+    message: UserMessage
+
+
 class Stored(Protocol):
     """A session that is taken up again, by this process alone.
 
     The rest is known when `shown` was read to its end.
     """
 
-    def shown(self) -> AsyncGenerator[Sequence[UserMessage | Event]]:
+    def shown(self) -> AsyncGenerator[Sequence[Asked | Event]]:
         """Give all that was said, in order."""
         ...
 

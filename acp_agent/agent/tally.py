@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from acp_agent.events import (
+    CompactionUpdated,
     Diff,
     Event,
     Meta,
@@ -42,6 +43,7 @@ class Tally:
     predicted_ms: float = 0.0
     used: int = 0
     size: int = 0
+    compactions: int = 0
     changes: dict[str, Change] = field(default_factory=dict[str, Change])
     decisions: deque[Meta] = field(default_factory=lambda: deque[Meta](maxlen=DECISIONS))
     _shown: dict[str, list[Diff]] = field(default_factory=dict[str, list[Diff]])
@@ -55,6 +57,8 @@ class Tally:
                 self.used, self.size = used, size
             case ToolCallUpdated():
                 self._call(event)
+            case CompactionUpdated(status=status) if status != "in_progress":
+                self.compactions += 1
             case TextDelta(meta=meta) | ToolCallStarted(meta=meta) if meta:
                 self._decided(meta)
             case _:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any, assert_never, cast
 
-from acp_agent.conversation import UserMessage
+from acp_agent.agent.stored import Asked
 from acp_agent.events import (
     CompactionSummarized,
     CompactionUpdated,
@@ -151,10 +151,13 @@ class Converter:
         return ({**update, "_meta": meta},) if meta else ()
 
 
-def user_chunk(message: UserMessage) -> Object:
+def user_chunk(asked: Asked) -> Object:
     """Return the update that shows what the user had sent; what they attached is linked in it."""
-    content: Object = {"type": "text", "text": cut(message.words)}
-    return {"sessionUpdate": "user_message_chunk", "content": content}
+    return {
+        "sessionUpdate": "user_message_chunk",
+        "messageId": f"user-{asked.number}",
+        "content": {"type": "text", "text": cut(asked.message.words)},
+    }
 
 
 def tool_call_update(event: ToolCallUpdated, above: Sequence[ToolContent] | None = None) -> Object:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from acp_agent.agent.stored import Listed, SessionStore, Stored
-from acp_agent.conversation import UserMessage
+from acp_agent.agent.stored import Asked, Listed, SessionStore, Stored
 from acp_agent.errors import INTERNAL_ERROR, INVALID_PARAMS, AgentError, RpcError
 from acp_agent.events import Event
 from acp_agent.protocol import jsonrpc
@@ -86,20 +85,26 @@ class Library:
         return session_state(opened)
 
     async def _read(self, opened: OpenSession, stored: Stored, *, replay: bool) -> None:
-        converter = Converter(self._agent.client or ClientCapabilities())
+        # Ids that it has given are not given again, also to a client that has kept what it saw.
+        opened.converter = Converter(self._agent.client or ClientCapabilities())
         try:
             async for batch in stored.shown():
-                for item in batch if replay else ():
-                    await self._show(opened.id, item, converter)
+                for item in batch:
+                    updates = _updates(item, opened.converter)
+                    if replay:
+                        await self._show(opened.id, updates)
         except OSError as error:
             reason = error.strerror or error
             raise RpcError(INTERNAL_ERROR, f"cannot read the session: {reason}") from None
 
-    async def _show(self, session_id: str, item: UserMessage | Event, converter: Converter) -> None:
-        updates = (user_chunk(item),) if isinstance(item, UserMessage) else converter.updates(item)
+    async def _show(self, session_id: str, updates: Sequence[Object]) -> None:
         for update in updates:
             params: Object = {"sessionId": session_id, "update": update}
             await self._send(jsonrpc.notification("session/update", params))
+
+
+def _updates(item: Asked | Event, converter: Converter) -> Sequence[Object]:
+    return (user_chunk(item),) if isinstance(item, Asked) else converter.updates(item)
 
 
 def _restore(opened: OpenSession, stored: Stored) -> None:

@@ -137,7 +137,7 @@ class AgentHandler:
         editor = ClientEditor(self._connection, opened.id, client)
         return Conversation(
             opened,
-            Converter(client),
+            opened.converter or Converter(client),
             partial(self._factory, opened, editor),
             self._connection.transport.send,
         )

@@ -10,16 +10,19 @@ from acp_agent.protocol.schema import Fields
 from acp_agent.servers import HttpServer, ServerConfig, StdioServer
 
 if TYPE_CHECKING:
-    from acp_agent.agent.stored import Stored  # with dataclasses, which no start waits for
+    # With dataclasses, which no start waits for.
+    from acp_agent.agent.stored import Stored
+    from acp_agent.protocol.convert import Converter
 
 
 class OpenSession:
     """One open session: `roots` are what tools may touch, `cwd` the first of them.
 
-    `notes` are told with the next turn; `stored` is what it had been before it was loaded.
+    `notes` are told with the next turn; `stored` is what it had been before it was loaded, and
+    `converter` has shown that.
     """
 
-    __slots__ = ("cwd", "id", "notes", "options", "roots", "servers", "stored")
+    __slots__ = ("converter", "cwd", "id", "notes", "options", "roots", "servers", "stored")
 
     def __init__(
         self,
@@ -35,6 +38,7 @@ class OpenSession:
         self.servers = servers
         self.notes: tuple[str, ...] = ()
         self.stored: Stored | None = None
+        self.converter: Converter | None = None
 
     def note(self, text: str) -> None:
         """Tell the user something that they should know and need not act on."""

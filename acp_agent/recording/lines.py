@@ -9,11 +9,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, assert_never, cast
 
 from acp_agent.conversation import Entry, ModelStep, ToolMessage, UserMessage
 from acp_agent.events import Event
-from acp_agent.recording.records import BadRecord, Object, from_object
+from acp_agent.recording.records import BadRecord, Object, from_object, to_object
 from acp_agent.recording.well_typed import misfit
 
 VERSION = 1
@@ -143,12 +143,59 @@ def line_of(record: object) -> Line | None:
     return line
 
 
+def record_of(line: Line) -> Object:
+    """Return the JSON object of a line; what is empty is left out."""
+    kind, fields = _written(line)
+    return {"t": line.time, "k": kind, **fields}
+
+
 def moment(time: str) -> float | None:
     """Return the seconds since 1970 of a line's time, None where there is none."""
     try:
         return datetime.fromisoformat(time).timestamp()
     except (ValueError, OverflowError):
         return None
+
+
+def _written(line: Line) -> tuple[str, Object]:
+    match line:
+        case Opened(_, session_id, cwd, roots, agent, mode, model):
+            more = {"roots": list(roots), "agent": agent, "mode": mode, "model": model}
+            return "session", {"v": VERSION, "id": session_id, "cwd": cwd, **_said(more)}
+        case OptionsSet(_, mode, model, effort, approvals):
+            values = {"mode": mode, "model": model, "effort": effort, "approvals": approvals}
+            return "options", {"values": _said(values)}
+        case TurnStarted(_, n, message):
+            return "turn", {"n": n, "message": to_object(message)}
+        case Happened(_, event):
+            return "event", {"event": to_object(event)}
+        case HistoryChanged():
+            return _changed(line)
+        case PermissionDecided(_, call, tool, scope, verdict):
+            return "permission", {"call": call, "tool": tool, "scope": scope, "verdict": verdict}
+        case Titled(_, title):
+            return "title", {"title": title}
+        case TurnEnded(_, n, stop, error, title, used, size):
+            more = {"stop": stop, "error": error, "title": title, "used": used, "size": size}
+            return "end", {"n": n, **_said(more)}
+        case _:
+            assert_never(line)
+
+
+def _changed(line: HistoryChanged) -> tuple[str, Object]:
+    match line:
+        case HistoryChanged(_, entries, None):
+            return "replace", {"entries": [to_object(entry) for entry in entries]}
+        case HistoryChanged(_, (entry,), 0):
+            return "add", {"entry": to_object(entry)}
+        case HistoryChanged(_, (), int(count)):
+            return "drop", {"count": count}
+        case _:
+            raise ValueError("a line says one change of the history")
+
+
+def _said(fields: Object) -> Object:
+    return {name: value for name, value in fields.items() if value}
 
 
 def _time(written: Any) -> str:

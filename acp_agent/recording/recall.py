@@ -16,16 +16,11 @@ from pathlib import Path
 import anyio.to_thread
 
 from acp_agent import events
+from acp_agent.agent.stored import Asked
 from acp_agent.agent.tally import Tally
-from acp_agent.conversation import Entry, UserMessage
-from acp_agent.events import (
-    Event,
-    TextDelta,
-    ThoughtDelta,
-    ToolCallStarted,
-    ToolCallUpdated,
-    ToolOutput,
-)
+from acp_agent.conversation import Entry
+from acp_agent.events import Event, TextDelta, ThoughtDelta
+from acp_agent.recording.completed import Completed
 from acp_agent.recording.lines import (
     Happened,
     HistoryChanged,
@@ -36,13 +31,12 @@ from acp_agent.recording.lines import (
     TurnEnded,
     TurnStarted,
 )
-from acp_agent.recording.read import read
+from acp_agent.recording.read import read_with_text
 
 logger = logging.getLogger(__name__)
 
-BATCH = 500  # lines
+BATCH_LINES, BATCH_BYTES = 500, 1024 * 1024  # of the record, that are read at once
 LONGEST = 32_000  # characters of one piece of text
-SNAPSHOT = 20_000
 
 
 class Recall:
@@ -51,7 +45,8 @@ class Recall:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._entries: list[Entry] = []
-        self._open: dict[str, str] = {}  # calls that have not ended, and their live output
+        self._completed = Completed()
+        self._size = 0  # bytes of the batch
         self.tally = Tally()
         self.session = Opened("", "")
         self.options: dict[str, str] = {}
@@ -64,68 +59,63 @@ class Recall:
         """The model's history as it was left."""
         return tuple(self._entries)
 
-    async def shown(self) -> AsyncGenerator[Sequence[UserMessage | Event]]:
+    async def shown(self) -> AsyncGenerator[Sequence[Asked | Event]]:
         """Give all that was said, in order, text in larger pieces; a call never stays open.
 
         Raises:
             OSError: The record cannot be read.
 
         """
-        lines = read(self._path, self._skip)
-        pieces = joined(self._said(lines))
-        while batch := await anyio.to_thread.run_sync(lambda: list(islice(pieces, BATCH))):
+        pieces = joined(self._said(read_with_text(self._path, self._skip)))
+        while batch := await anyio.to_thread.run_sync(lambda: list(self._batch(pieces))):
             yield batch
-        failed = [ToolCallUpdated(call_id, status="failed") for call_id in self._open]
-        if failed:
-            yield failed
 
-    def _said(self, lines: Iterator[Line]) -> Iterator[UserMessage | Event]:
-        for line in lines:
+    def _batch(self, pieces: Iterator[Asked | Event]) -> Iterator[Asked | Event]:
+        self._size = 0
+        for piece in islice(pieces, BATCH_LINES):
+            yield piece
+            if self._size > BATCH_BYTES:
+                break
+
+    def _said(self, lines: Iterator[tuple[bytes, Line]]) -> Iterator[Asked | Event]:
+        for text, line in lines:
+            self._size += len(text)
             match line:
-                case Opened():
-                    self.session = line
-                case OptionsSet(_, mode, model, effort, approvals):
-                    values = {"mode": mode, "model": model, "effort": effort}
-                    self.options = values | {"approvals": approvals}
                 case TurnStarted(_, number, message):
                     self.turns = max(self.turns, number)
-                    yield message
+                    yield from self._completed.ends()
+                    yield Asked(number, message)
                 case Happened(_, event):
                     self.tally.feed(event)
-                    yield self._completed(event)
-                case HistoryChanged(_, added, dropped):
-                    keep = 0 if dropped is None else max(0, len(self._entries) - dropped)
-                    self._entries[keep:] = added
+                    yield self._completed.event(event)
                 case Titled(_, title):
                     self.title = title
                     yield events.Titled(title)
-                case TurnEnded(title=title):
-                    self.title = title or self.title
                 case _:
-                    pass
+                    self._learn(line)
+        yield from self._completed.ends()
 
-    def _completed(self, event: Event) -> Event:
-        """Return the event with what its record leaves out."""
-        match event:
-            case ToolCallStarted(call_id):
-                self._open[call_id] = ""
-            case ToolCallUpdated(call_id, status="completed" | "failed"):
-                self._open.pop(call_id, None)
-            case ToolOutput(call_id, delta):
-                so_far = (self._open.get(call_id, "") + delta)[-SNAPSHOT:]
-                if call_id in self._open:
-                    self._open[call_id] = so_far
-                return replace(event, snapshot=event.snapshot or so_far)
+    def _learn(self, line: Line) -> None:
+        match line:
+            case Opened():
+                self.session = line
+            case OptionsSet(_, mode, model, effort, approvals):
+                values = {"mode": mode, "model": model, "effort": effort}
+                self.options = values | {"approvals": approvals}
+            case HistoryChanged(_, added, dropped):
+                keep = 0 if dropped is None else max(0, len(self._entries) - dropped)
+                self._entries[keep:] = added
+            case TurnEnded(title=title):
+                self.title = title or self.title
             case _:
                 pass
-        return event
 
     def _skip(self, number: int, why: str) -> None:
         self.skipped += 1
         logger.warning("%s: line %d was skipped: %s", self._path, number, why)
 
 
-def joined(events: Iterator[UserMessage | Event]) -> Iterator[UserMessage | Event]:
+def joined(events: Iterator[Asked | Event]) -> Iterator[Asked | Event]:
     """Put together the pieces of a text that follow one another."""
     waiting: TextDelta | ThoughtDelta | None = None
     parts: list[str] = []

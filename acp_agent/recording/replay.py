@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from acp_agent.conversation import UserMessage
+from acp_agent import events
+from acp_agent.agent.stored import Asked
 from acp_agent.protocol.agent import ClientCapabilities
-from acp_agent.protocol.convert import Converter, cut
+from acp_agent.protocol.convert import Converter, user_chunk
+from acp_agent.recording.completed import Completed
 from acp_agent.recording.lines import Happened, Line, Titled, TurnStarted, moment
 
 Update = dict[str, Any]
@@ -20,27 +22,22 @@ def updates(
     lines: Iterable[Line], client: ClientCapabilities = EVERYTHING
 ) -> Iterator[tuple[str, Update]]:
     """Give every update with the time at which it was sent, "" where it is not known."""
-    converter = Converter(client)
+    converter, completed, time = Converter(client), Completed(), ""
     for line in lines:
         match line:
-            case TurnStarted(time, n, message):
-                for update in of_user(f"user-{n}", message):
-                    yield time, update
+            case TurnStarted(time, number, message):
+                for event in completed.ends():
+                    yield from ((time, update) for update in converter.updates(event))
+                yield time, user_chunk(Asked(number, message))
             case Happened(time, event):
-                for update in converter.updates(event):
+                for update in converter.updates(completed.event(event)):
                     yield time, update
             case Titled(time, title):
-                yield time, {"sessionUpdate": "session_info_update", "title": title}
+                yield from ((time, update) for update in converter.updates(events.Titled(title)))
             case _:
                 pass
-
-
-def of_user(message_id: str, message: UserMessage) -> Iterator[Update]:
-    """Give the chunks of a user's message: the words, and a link for each attachment."""
-    yield _chunk(message_id, {"type": "text", "text": cut(message.words)})
-    for attachment in message.attachments:
-        name = attachment.uri.rstrip("/").rpartition("/")[2] or attachment.uri
-        yield _chunk(message_id, {"type": "resource_link", "uri": attachment.uri, "name": name})
+    for event in completed.ends():
+        yield from ((time, update) for update in converter.updates(event))
 
 
 def paced(
@@ -55,7 +52,3 @@ def paced(
                 pause(min((now - last) / speed, LONGEST_PAUSE))
             last = now
         yield update
-
-
-def _chunk(message_id: str, content: Update) -> Update:
-    return {"sessionUpdate": "user_message_chunk", "messageId": message_id, "content": content}

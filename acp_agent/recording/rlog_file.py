@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from acp_agent.recording.lines import Opened, line_of
+from acp_agent.recording.lines import Line, Opened
 from acp_agent.recording.read import numbered
-from acp_agent.recording.records import BadRecord
 from acp_agent.recording.repository import Commit
 from acp_agent.recording.rlog import Rlog
 from acp_agent.recording.rlog_header import header_lines
@@ -31,7 +29,7 @@ def rlog_path(workspace: Path, session_id: str, now: datetime) -> Path:
 
 
 class RlogWriter:
-    """Writes the rlog beside a trajectory, from the same records.
+    """Writes the rlog beside a trajectory, from the same lines.
 
     A file that exists is gone on with: what a killed process left open in it is closed.
     """
@@ -49,16 +47,9 @@ class RlogWriter:
         except OSError as error:
             self._give_up(error)
 
-    def line(self, record: Mapping[str, Any]) -> None:
-        """Write what a record of the trajectory means for people."""
-        if self._file is None:
-            return
-        try:
-            line = line_of(record)
-        except BadRecord as error:
-            logger.warning("a record is not in the log %s: %s", self._path, error)
-            return
-        if line is not None:
+    def line(self, line: Line) -> None:
+        """Write what a line of the trajectory means for people."""
+        if self._file is not None:
             self._write(self._rlog.feed(line))
 
     def close(self) -> None:

@@ -6,22 +6,23 @@ The file system is the index: a page of the list reads the names of all, and the
 from __future__ import annotations
 
 import hashlib
+import heapq
 import json
 import os
 import re
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import anyio.to_thread
 
-from acp_agent.agent.stored import Listed
+from acp_agent.agent.stored import Asked, Listed
 from acp_agent.agent.titles import title_of
-from acp_agent.conversation import UserMessage
 from acp_agent.errors import AgentError
 from acp_agent.events import Event
-from acp_agent.paths import state_dir
+from acp_agent.paths import state_path
 from acp_agent.recording.recall import Recall
 from acp_agent.recording.trajectory import Trajectory
 
@@ -33,7 +34,7 @@ _CURSOR = re.compile(r"([0-9]{1,20})-([A-Za-z0-9_-]{1,128})")
 
 def sessions_dir() -> Path:
     """Return where the records of all sessions are or would be."""
-    return state_dir() / "sessions"
+    return state_path() / "sessions"
 
 
 def session_file(session_id: str, cwd: Path) -> Path:
@@ -55,7 +56,7 @@ class StoredSession:
         self.record.open()
         self.recall = Recall(path)
 
-    def shown(self) -> AsyncGenerator[Sequence[UserMessage | Event]]:
+    def shown(self) -> AsyncGenerator[Sequence[Asked | Event]]:
         """Give all that was said, in order."""
         return self.recall.shown()
 
@@ -72,7 +73,7 @@ class StoredSession:
         return self.recall.skipped
 
     def release(self) -> None:
-        self.record.close()
+        self.record.release()
 
 
 class Store:
@@ -124,29 +125,44 @@ class Store:
 
     def _page(self, cwd: Path | None, cursor: str) -> tuple[Sequence[Listed], str]:
         after = _position(cursor) if cursor else None
-        found = sorted(self._files(cwd), key=lambda one: one.position, reverse=True)
-        rest = [one for one in found if after is None or one.position < after]
-        listed = [entry for one in rest[:PAGE] if (entry := _listed(one)) is not None]
-        more = len(rest) > PAGE
-        time, name = rest[PAGE - 1].position if more else (0, "")
+        files = (one for one in self._files(cwd) if after is None or one.position < after)
+        found = heapq.nlargest(PAGE + 1, files, key=itemgetter(0))
+        listed = [entry for one in found[:PAGE] if (entry := _listed(one)) is not None]
+        more = len(found) > PAGE
+        time, name = found[PAGE - 1].position if more else (0, "")
         return listed, f"{time}-{name}" if more else ""
 
     def _files(self, cwd: Path | None) -> Iterator[_File]:
+        is_id = _ID.fullmatch
         wanted = workspace_name(cwd) if cwd is not None else "*"
         for directory in self._directory.glob(wanted):
             try:
                 with os.scandir(directory) as entries:
                     for entry in entries:
-                        name, dot, kind = entry.name.partition(".")
-                        if dot and kind == "jsonl" and _ID.fullmatch(name):
-                            yield _File(Path(entry.path), (entry.stat().st_mtime_ns, name))
+                        name, _, kind = entry.name.partition(".")
+                        if kind == "jsonl" and is_id(name):
+                            yield _File((entry.stat().st_mtime_ns, name), entry.path)
             except OSError:
                 continue
 
 
+class NoSessions:
+    """The store of whoever keeps no sessions."""
+
+    async def page(self, cwd: Path | None, cursor: str) -> tuple[Sequence[Listed], str]:
+        if cursor:
+            raise ValueError(cursor)
+        return (), ""
+
+    async def take_up(self, session_id: str) -> StoredSession | None:
+        return None
+
+    async def delete(self, session_id: str) -> None: ...
+
+
 class _File(NamedTuple):
-    path: Path
     position: tuple[int, str]
+    path: str
 
 
 def _position(cursor: str) -> tuple[int, str]:
@@ -159,7 +175,7 @@ def _position(cursor: str) -> tuple[int, str]:
 def _listed(file: _File) -> Listed | None:
     """Return what the list says of a session; None of what is no record."""
     try:
-        with file.path.open("rb") as record:
+        with Path(file.path).open("rb") as record:
             head = record.read(HEAD)
             size = os.fstat(record.fileno()).st_size
             record.seek(max(0, size - TAIL))
@@ -176,8 +192,13 @@ def _listed(file: _File) -> Listed | None:
         first["cwd"],
         _title(tail) or _first_words(head),
         updated.replace("+00:00", "Z"),
-        tuple(root for root in first.get("roots", ()) if isinstance(root, str)),
+        _texts(first.get("roots")),
     )
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    items = cast("list[object]", value) if isinstance(value, list) else []
+    return tuple(item for item in items if isinstance(item, str))
 
 
 def _title(tail: bytes) -> str:

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
 from acp_agent.errors import ConfigError
-from acp_agent.recording.export_html import html
-from acp_agent.recording.export_markdown import markdown
-from acp_agent.recording.lines import Opened
-from acp_agent.recording.read import Skip, read, read_with_text, trajectory_file
-from acp_agent.recording.repository import commit_at
-from acp_agent.recording.rlog import whole
-from acp_agent.recording.rlog_header import header_lines
-from acp_agent.recording.transcript import transcript
+from acp_agent.recording.document import document
+from acp_agent.recording.read import Skip, trajectory_file
 from acp_agent.verbs.recorded import tell_skipped
 
 
@@ -33,7 +26,7 @@ def run_export(
 
     """
     path = trajectory_file(session)
-    pieces = exported(path, form, skip)
+    pieces = document(path, form, skip)
     if output is None:
         for piece in pieces:
             out.write(piece.encode(errors="replace").decode())
@@ -43,23 +36,3 @@ def run_export(
     with output.open("w", encoding="utf-8", errors="replace", newline="") as file:
         file.writelines(pieces)
     return 0
-
-
-def exported(path: Path, form: str, skip: Skip) -> Iterator[str]:
-    """Give the document piece by piece."""
-    match form:
-        case "html":
-            yield from html(transcript(read(path, skip)), f"Session {path.stem}")
-        case "jsonl":
-            for text, _ in read_with_text(path, skip):
-                yield text.decode().rstrip("\n") + "\n"
-        case "rlog":
-            for line in whole(read(path, skip), _header):
-                yield f"{line}\n"
-        case _:
-            yield from markdown(transcript(read(path, skip)))
-
-
-def _header(opened: Opened) -> list[str]:
-    note = "repo_sha is the commit at the time of the export"
-    return header_lines(opened, commit_at(Path(opened.cwd)), note)

@@ -77,8 +77,7 @@ def show(screen: Screen, update: Update) -> None:
     """Show an update; a file from elsewhere must not command the terminal."""
     update = cast("Update", _harmless(update))
     if update["sessionUpdate"] == "user_message_chunk":
-        content = update["content"]
-        screen.line(f"> {content.get('text', content.get('uri', ''))}", "bold")
+        screen.line(f"> {update['content']['text']}", "bold")
     else:
         screen.update(update)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from textwrap import dedent
@@ -17,6 +16,7 @@ from acp_agent.client import Client, LocalHost, allow, open_client
 from acp_agent.errors import RpcError
 from tests.e2e.agent import open_agent
 from tests.e2e.turn import Turn
+from tests.recording.coalescing import asked, coalesced
 
 pytestmark = pytest.mark.anyio
 
@@ -55,27 +55,6 @@ async def agent(env: Env, workspace: Path, *flags: str) -> AsyncGenerator[Client
             yield client
 
 
-def coalesced(updates: Sequence[Json]) -> list[Json]:
-    """Return the updates as an editor shows them: texts joined, calls as they ended, by id."""
-    shown: dict[str, Json] = {}
-    for update in updates:
-        kind = update["sessionUpdate"]
-        if kind == "available_commands_update":  # it comes after the answer, of both
-            continue
-        update = {name: value for name, value in update.items() if name != "_meta"}
-        if kind.endswith("_chunk"):
-            key = update.get("messageId") or f"user {len(shown)}"
-            if key in shown:
-                shown[key]["content"]["text"] += update["content"]["text"]
-            else:
-                shown[key] = json.loads(json.dumps(update))
-        elif kind.startswith("tool_call"):
-            shown.setdefault(update["toolCallId"], {}).update(update)
-        else:
-            shown[kind] = update
-    return list(shown.values())
-
-
 async def test_a_session_is_loaded_by_another_process_as_it_was_said(
     world: Env, workspace: Path, script: Path
 ) -> None:
@@ -83,10 +62,8 @@ async def test_a_session_is_loaded_by_another_process_as_it_was_said(
     async with agent(world, workspace, "--script", str(script), "--approvals", "full") as first:
         session = await first.new_session(workspace)
         await session.set_option("effort", "high")
-        for prompt in ("hello", "work"):
-            live.append(
-                {"sessionUpdate": "user_message_chunk", "content": {"type": "text", "text": prompt}}
-            )
+        for number, prompt in enumerate(("hello", "work"), 1):
+            live.append(asked(number, prompt))
             assert await session.prompt(prompt, live.append) == "end_turn"
     replayed: list[Json] = []
     async with agent(world, workspace, "--script", str(script)) as second:

@@ -14,7 +14,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from jsonschema import Draft202012Validator
 
 from acp_agent.agent.options import Choice, SessionOptions, session_options
-from acp_agent.agent.stored import Listed, Stored
+from acp_agent.agent.stored import Listed, SessionStore, Stored
 from acp_agent.conversation import UserMessage
 from acp_agent.events import Emit, StopReason, TextDelta
 from acp_agent.ports import Editor
@@ -22,6 +22,7 @@ from acp_agent.protocol.agent import Agent
 from acp_agent.protocol.jsonrpc import Oversized
 from acp_agent.protocol.server import serve
 from acp_agent.protocol.sessions import OpenSession
+from acp_agent.protocol.turns import SessionFactory
 
 Json = dict[str, Any]
 Play = Callable[[UserMessage, Emit, Editor], Awaitable[StopReason]]
@@ -237,8 +238,13 @@ async def connected(
     play: Play = say_hello,
     prepare: Callable[[], Awaitable[None]] | None = None,
     agent: Agent | None = None,
+    core: SessionFactory | None = None,
+    store: SessionStore | None = None,
 ) -> AsyncGenerator[Client]:
-    """Run an agent in memory; `prepare` runs whenever a core session is being made."""
+    """Run an agent in memory, with `core` or a scripted one.
+
+    `prepare` runs whenever a scripted core session is being made.
+    """
     to_agent, lines = anyio.create_memory_object_stream[bytes | Oversized](1000)
     frames, from_agent = anyio.create_memory_object_stream[bytes](100_000)
     client = Client(to_agent, from_agent)
@@ -252,7 +258,8 @@ async def connected(
     with lines, frames, to_agent, from_agent:
         async with anyio.create_task_group() as tasks:
             transport = MemoryTransport(lines, frames)
-            tasks.start_soon(serve, agent or new_agent(), transport, factory, NoStore())
+            sessions = store or NoStore()
+            tasks.start_soon(serve, agent or new_agent(), transport, core or factory, sessions)
             yield client
             client.hang_up()
 

@@ -13,6 +13,7 @@ from acp_agent.recording.lines import Opened
 from acp_agent.recording.repository import NO_COMMIT, Commit
 from acp_agent.recording.rlog_file import RlogWriter, rlog_path
 from tests.recording.rlog_reading import read_rlog
+from tests.recording.test_rlog import lines_of
 from tests.recording.trajectories import Script
 
 OPENED = Opened("2026-11-20T12:00:00.000Z", "sess_1", "/work", agent="acp-agent 0.1.0")
@@ -33,8 +34,8 @@ def test_the_path_has_the_day_and_the_session(tmp_path: Path) -> None:
 def test_lines_are_in_the_file_before_the_session_ends(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b.rlog"
     writer = RlogWriter(path, OPENED, COMMIT)
-    for record in script_of_a_turn().records:
-        writer.line(record)
+    for line in lines_of(script_of_a_turn().records):
+        writer.line(line)
     assert "a: hello ts=2026-11-20T12:00:03.000Z\n" in path.read_text()
     writer.close()
     assert read_rlog(path.read_text()).wrong == []
@@ -45,7 +46,7 @@ def test_closing_twice_ends_once(tmp_path: Path) -> None:
     writer = RlogWriter(tmp_path / "x.rlog", OPENED, COMMIT)
     writer.close()
     writer.close()
-    writer.line(script_of_a_turn().records[0])
+    writer.line(OPENED)
     assert (tmp_path / "x.rlog").read_text().count("@end") == 1
 
 
@@ -55,14 +56,14 @@ def test_a_log_goes_on_after_a_crash_and_stays_valid(tmp_path: Path) -> None:
     script = script_of_a_turn()
     script.record("turn", n=2, message={"type": "UserMessage", "words": "go"})
     script.event(ToolCallStarted("c9", "shell", "shell", raw_input={"command": "ls"}))
-    for record in script.records:
-        crashed.line(record)
+    for line in lines_of(script.records):
+        crashed.line(line)
     killed = path.read_bytes()
     crashed.close()
     path.write_bytes(killed + "a: torn in mid-wörd".encode()[:-3])
     resumed = RlogWriter(path, OPENED, COMMIT)
-    for record in script_of_a_turn().records:
-        resumed.line(record)
+    for line in lines_of(script_of_a_turn().records):
+        resumed.line(line)
     resumed.close()
     found = read_rlog(path.read_text(errors="replace"))
     assert (found.wrong, found.kinds.count("lifecycle")) == ([], 5)
@@ -85,8 +86,8 @@ def test_a_log_that_cannot_be_written_is_said_once(
     (tmp_path / "docs").write_text("not a directory")
     with caplog.at_level(logging.WARNING):
         writer = RlogWriter(rlog_path(tmp_path, "s", datetime.now()), OPENED, COMMIT)
-        for record in script_of_a_turn().records:
-            writer.line(record)
+        for line in lines_of(script_of_a_turn().records):
+            writer.line(line)
         writer.close()
     assert [record.message.partition(":")[0][:25] for record in caplog.records] == [
         "the session is not logged"

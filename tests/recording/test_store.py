@@ -9,6 +9,7 @@ import pytest
 
 from acp_agent.agent.stored import Listed
 from acp_agent.conversation import UserMessage
+from acp_agent.recording.lines import Opened
 from acp_agent.recording.store import PAGE, Store, workspace_name
 from acp_agent.recording.trajectory import Trajectory
 
@@ -21,7 +22,7 @@ async def write(
     root: Path, name: str, cwd: str = "/w", at: int = 1, title: str = "", words: str = "hi there"
 ) -> Path:
     path = root / workspace_name(Path(cwd)) / f"{name}.jsonl"
-    record = Trajectory(path, {"id": name, "cwd": cwd, "roots": [cwd, "/more"]})
+    record = Trajectory(path, Opened("", name, cwd, (cwd, "/more")))
     record.turn(1, UserMessage(words))
     if title:
         record.titled(title)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,15 @@ import anyio
 import pytest
 
 from acp_agent.conversation import ModelStep, ToolMessage, UserMessage
-from acp_agent.events import TextDelta, UsageUpdated
+from acp_agent.events import TextDelta, ToolCallUpdated, UsageUpdated
+from acp_agent.recording.lines import Line, Opened
+from acp_agent.recording.read import read
 from acp_agent.recording.records import from_object, to_object
-from acp_agent.recording.trajectory import SessionInUse, Trajectory
+from acp_agent.recording.trajectory import SYNC_SECONDS, SessionInUse, Trajectory
 
 pytestmark = pytest.mark.anyio
 
-HEAD = {"id": "s", "cwd": "/w"}
+HEAD = Opened("2026-11-20T12:00:00.000Z", "s", "/w")
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -136,3 +139,83 @@ async def test_what_cannot_be_written_is_said_once_and_stops_nothing(
         await record.end(1, "end_turn")
     assert len(told) == 1
     assert told[0].startswith("this session is not recorded any more: ")
+
+
+async def test_a_slow_disk_is_not_waited_for(tmp_path: Path) -> None:
+    slow = threading.Event()
+    record = Trajectory(tmp_path / "s.jsonl", HEAD, sync=lambda _: _wait(slow))
+    try:
+        record.turn(1, UserMessage("hi"))
+        with anyio.fail_after(SYNC_SECONDS + 3):
+            await record.end(1, "end_turn")
+        record.turn(2, UserMessage("go on"))
+    finally:
+        slow.set()
+    assert lines(tmp_path / "s.jsonl")[-1]["n"] == 2
+
+
+async def test_directories_are_for_the_user_alone(tmp_path: Path) -> None:
+    record = Trajectory(tmp_path / "a" / "b" / "s.jsonl", HEAD)
+    record.turn(1, UserMessage("hi"))
+    record.close()
+    modes = {(tmp_path / name).stat().st_mode & 0o777 for name in ("a", "a/b")}
+    assert modes == {0o700}
+
+
+def _wait(slow: threading.Event) -> None:
+    slow.wait()
+
+
+class Broken:
+    """A follower that fails."""
+
+    def line(self, line: Line, text: bytes) -> None:
+        raise ValueError(text)
+
+    def close(self) -> None:
+        raise AssertionError("it was given up")
+
+
+class Collected:
+    """A follower that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[Line, bytes]] = []
+        self.is_closed = False
+
+    def line(self, line: Line, text: bytes) -> None:
+        self.said.append((line, text))
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+async def test_followers_hear_what_was_written_and_fail_no_session(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "s.jsonl"
+    record, collected = Trajectory(path, HEAD), Collected()
+    record.bind(lambda: {"mode": "m"}, print, [Broken(), collected])
+    record.turn(1, UserMessage("hi"))
+    record.event(TextDelta("1", "Hello"))
+    record.permission("c", "shell", "ls", "allowed")
+    record.titled("Greeting")
+    record.dropped(2)
+    record.replaced(())
+    await record.end(1, "end_turn")
+    assert not collected.is_closed
+    record.close()
+    assert collected.is_closed
+    assert b"".join(text for _, text in collected.said) == b"".join(
+        path.read_bytes().splitlines(keepends=True)[1:]
+    )
+    assert [line for line, _ in collected.said] == list(read(path, lambda number, why: None))[1:]
+    assert caplog.text.count("Broken is given up") == 1
+
+
+async def test_what_json_does_not_know_is_written_as_its_text(tmp_path: Path) -> None:
+    record = Trajectory(tmp_path / "s.jsonl", HEAD)
+    record.turn(1, UserMessage("hi"))
+    record.event(ToolCallUpdated("c", raw_output={"at": Path("/x"), "half": "\ud83d"}))
+    last = lines(tmp_path / "s.jsonl")[-1]["event"]
+    assert last["raw_output"] == {"at": "/x", "half": "\ud83d"}
