@@ -101,6 +101,7 @@ class Toolkit:
         rules = PythonRules(
             timeout=self._settings.python_timeout,
             writable=lambda: opened.options["approvals"] == "full",
+            askable=lambda: opened.options["approvals"] in ("ask", "auto-edit"),
             hidden=hidden(Path.home()),
         )
         sandbox = PythonSandbox(self._sandboxes)

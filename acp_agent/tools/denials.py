@@ -30,6 +30,11 @@ _WORDS = (
     (_FILES, "only the workspace and $TMPDIR can be written"),
     (_SIZE, "a limit was reached"),
 )
+READ_ONLY = "[sandbox: python can only read the workspace; apply_patch and write_file change files]"
+ASK_TO_WRITE = (
+    "[sandbox: python can only read the workspace so far; the same code once more asks the user to"
+    " let it write there, in a new interpreter]"
+)
 HINT = "`unsandboxed: true` asks the user to run it outside"
 
 
@@ -51,7 +56,7 @@ def python_denial(output: str, *, writable: bool) -> str:
         return ""
     if writable:
         return "[sandbox: only the workspace and temporary files can be written]"
-    return "[sandbox: python can only read the workspace; apply_patch and write_file change files]"
+    return READ_ONLY
 
 
 def put_back(paths: Sequence[Path]) -> str:

@@ -1,7 +1,7 @@
 """The tool `python`, which gpt-oss was trained with: code in a kept interpreter in a sandbox.
 
-Code that cannot leave its sandbox needs no permission. It needs one to change the workspace, and
-one that says so to run where there is no sandbox.
+Code that cannot leave its sandbox needs no permission. It needs one to change the workspace, which
+is asked for once it has tried that, and one that says so to run where there is no sandbox.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from acp_agent.sandbox.disk_guard import Floor
 from acp_agent.sandbox.interpreter import Done, Figure, Piece
 from acp_agent.sandbox.policy import own, submodules
 from acp_agent.tools.base import Permission, Prepared, ToolResult
-from acp_agent.tools.denials import python_denial
+from acp_agent.tools.denials import ASK_TO_WRITE, READ_ONLY, python_denial
 from acp_agent.tools.python_code import code_of
 from acp_agent.tools.python_result import losses, result_of, title_of
 from acp_agent.tools.python_session import OpenSandbox, PythonSession
@@ -32,6 +32,7 @@ from acp_agent.tools.spec import tool_spec
 from acp_agent.tools.telling import Telling
 from acp_agent.tools.workspace import Workspace
 
+WRITES = "It may change files of the workspace."
 _TRAINED_TIMEOUT = "120.0 seconds"
 # Backends without Harmony's raw bodies send JSON; both are understood.
 _PARAMETERS = {
@@ -43,10 +44,14 @@ _PARAMETERS = {
 
 @dataclass(frozen=True, slots=True)
 class PythonRules:
-    """What python may do: `timeout` in seconds; `writable` is asked anew before each call."""
+    """What python may do: `timeout` in seconds; the two functions are asked before each call.
+
+    `writable`: whether the workspace is; `askable`: whether the user may be asked to let it be.
+    """
 
     timeout: float = 120.0
     writable: Callable[[], bool] = lambda: False
+    askable: Callable[[], bool] = lambda: False
     network: bool = False
     limits: Limits = field(default_factory=Limits)
     hidden: tuple[Path, ...] = ()
@@ -91,6 +96,8 @@ class PythonTool:
         self._rules = rules or PythonRules()
         self._environ = environ
         self._session = PythonSession(workspace.cwd, python)
+        self._wants_to_write = False
+        self._is_asked = False  # and the user has not said yes so far
 
     @property
     def spec(self) -> ToolSpec:
@@ -106,8 +113,11 @@ class PythonTool:
         if place.warning:
             title = f"without a sandbox: {title}"
             shown = (Text(place.warning), *shown)
+        elif place.policy.writable:
+            shown = (*shown, Text(WRITES))
 
         async def run(emit: Emit) -> ToolResult:
+            self._is_asked = False
             return await self._run(call_id, code, place, _Shown(title, shown), emit)
 
         return Prepared(
@@ -130,7 +140,11 @@ class PythonTool:
         if self._trouble is None:
             self._trouble = await self._find_trouble()
         rules, roots = self._rules, self._workspace.roots
-        writable = rules.writable()
+        if self._is_asked:  # and it did not run: the user said no
+            self._wants_to_write = self._is_asked = False
+        asks = self._wants_to_write and rules.askable()
+        self._is_asked = asks
+        writable = rules.writable() or asks
         policy = Policy(
             writable=roots if writable else (),
             readable=() if writable else roots,
@@ -177,6 +191,8 @@ class PythonTool:
         written, confined = telling.text, not place.warning
         writable = bool(place.policy.writable)
         denied = python_denial(written, writable=writable) if ran.failed and confined else ""
+        if denied == READ_ONLY and self._rules.askable():
+            self._wants_to_write, denied = True, ASK_TO_WRITE
         # A live terminal is all that some editors show of a call.
         told = "".join(f"{note}\n" for note in (*losses(ran), denied) if note)
         telling.feed(f"\n{told}".encode() if told else b"")

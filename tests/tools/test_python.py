@@ -192,6 +192,38 @@ async def test_code_that_cannot_leave_needs_no_permission(bench: Bench) -> None:
     assert not policy.network
 
 
+READ_ONLY_CODE = "raise OSError(30, 'Read-only file system', 'a.txt')"
+
+
+async def test_code_that_may_not_write_can_ask_to(make_bench: MakeBench) -> None:
+    bench = make_bench(askable=lambda: True)
+    assert (await bench.prepare("1")).permission is None
+    told = await bench.text(READ_ONLY_CODE)
+    assert "the same code once more asks the user to let it write there" in told
+    asking = await bench.prepare(READ_ONLY_CODE)
+    assert asking.permission == Permission("python", "python")
+    assert asking.content[-1] == Text("It may change files of the workspace.")
+    await asking.run(bench.emit)
+    assert [bool(policy.writable) for policy in bench.sandboxing.policies] == [False, True]
+    assert (await bench.prepare("2")).permission == Permission("python", "python")
+
+
+async def test_code_that_was_told_no_runs_on_without_asking(make_bench: MakeBench) -> None:
+    bench = make_bench(askable=lambda: True)
+    await bench.text("kept = 1")
+    await bench.text(READ_ONLY_CODE)
+    assert (await bench.prepare(READ_ONLY_CODE)).permission is not None  # and is rejected
+    again = await bench.prepare("kept")
+    assert again.permission is None
+    assert (await again.run(bench.emit)).text == "1"
+
+
+async def test_a_session_that_only_reads_is_not_asked_to_write(make_bench: MakeBench) -> None:
+    bench = make_bench()
+    assert "apply_patch and write_file change files" in await bench.text(READ_ONLY_CODE)
+    assert (await bench.prepare(READ_ONLY_CODE)).permission is None
+
+
 async def test_a_writable_workspace_needs_a_permission(make_bench: MakeBench) -> None:
     bench = make_bench(writable=lambda: True)
     prepared = await bench.prepare("1")
