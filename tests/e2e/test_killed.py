@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 Env = dict[str, str]
 Json = dict[str, Any]
 
-KILLS, TURNS, FRAMES = 40, 3, 80
+KILLS, TURNS, FRAMES = 40, 3, 100
 SCRIPT = """
 on "work":
   think I look first.

@@ -126,10 +126,16 @@ async def test_temporary_files_last_as_long_as_the_sandbox(jail: Box) -> None:
 
 
 @pytest.mark.parametrize("name", ["bubblewrap", "landlock"])
-async def test_nothing_of_a_sandbox_is_left(name: str, where: Ground) -> None:
+async def test_nothing_of_a_sandbox_is_left(
+    name: str, where: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
+
     def traces() -> set[Path]:
-        found = {path for path in Path("/tmp").glob("acp-agent-*") if path.name.count("-") == 2}
-        return found | set(Path("/sys/fs/cgroup").glob(f"*/acp-agent-{os.getpid()}-*"))
+        return set((tmp_path / "scratch").iterdir()) | set(
+            Path("/sys/fs/cgroup").glob(f"*/acp-agent-{os.getpid()}-*")
+        )
 
     before = traces()
     async with box(name, where) as jail:
