@@ -8,7 +8,7 @@ demo: .venv/ready
 	$(BIN)/acp-agent demo
 
 test: .venv/ready
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: .venv/ready
 	$(BIN)/python scripts/check.py

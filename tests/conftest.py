@@ -12,13 +12,6 @@ from acp_agent.engine import smollm2 as packaged
 from acp_agent.errors import EngineUnavailable
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Keep the tests of a file in one process, and those of sandboxes: they share one Docker."""
-    place = item.path.relative_to(Path(__file__).parent)
-    group = "sandbox" if place.parts[0] == "sandbox" else str(place)
-    item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"

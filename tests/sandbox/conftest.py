@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -45,15 +46,19 @@ def docker_engine() -> Iterator[DockerEngine]:
     if all(named.values()):
         yield DockerEngine(*named.values())
         return
+    # Tests that run beside these have another one.
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    directory = f"/tmp/acp-agent-docker-{zlib.crc32(str(SCRIPTS).encode())}-{worker}"
+    env = os.environ | {"ACP_AGENT_DOCKER_DIR": directory}
     started = subprocess.run(
-        SCRIPTS / "start_docker", capture_output=True, text=True, check=False, timeout=300
+        SCRIPTS / "start_docker", capture_output=True, text=True, check=False, timeout=300, env=env
     )
     if started.returncode:
         pytest.skip(f"no Docker to test with: {started.stderr.strip().splitlines()[-1]}")
     words = shlex.split(started.stdout.strip().splitlines()[-1])[1:]
     values = dict(word.split("=", 1) for word in words)
     yield DockerEngine(values["DOCKER_HOST"], values["ACP_AGENT_SANDBOX_IMAGE"])
-    subprocess.run(SCRIPTS / "stop_docker", check=True, timeout=60)
+    subprocess.run(SCRIPTS / "stop_docker", check=True, timeout=60, env=env)
 
 
 @dataclass(frozen=True)
