@@ -95,12 +95,14 @@ class StreamDropped(BackendError):
 
 
 class ContextOverflow(BackendError):
-    """The prompt needs `prompt_tokens`, the engine holds `context_size`."""
+    """The prompt needs `prompt_tokens`, the engine holds `context_size`, the answer among it."""
 
-    def __init__(self, prompt_tokens: int, context_size: int) -> None:
+    def __init__(self, prompt_tokens: int, context_size: int, answer_tokens: int = 0) -> None:
+        kept = f", {answer_tokens} of them for the answer" if answer_tokens else ""
         super().__init__(
             f"the conversation has {prompt_tokens} tokens, the model's context holds"
-            f" {context_size}; start a new session, or give the engine more context (GPT_OSS_CTX)"
+            f" {context_size}{kept}; send a shorter message, start a new session, or give the"
+            " engine more context (GPT_OSS_CTX)"
         )
         self.prompt_tokens = prompt_tokens
         self.context_size = context_size

@@ -9,7 +9,7 @@ from acp_agent.agent.command_list import COMMANDS
 from acp_agent.agent.compaction import Compactor
 from acp_agent.agent.options import SessionOptions
 from acp_agent.agent.tally import Tally
-from acp_agent.events import Emit
+from acp_agent.events import Emit, UsageUpdated
 from acp_agent.tools.base import Toolbox
 
 FORMS = ("md", "html", "jsonl")
@@ -76,6 +76,8 @@ class Commands:
         made = await self._compactor.compact(emit, focus)
         if made.before == made.after:
             return "There is nothing to sum up yet."
+        if self._tally.size:
+            await emit(UsageUpdated(made.after, self._tally.size))
         return f"The conversation has {made.after:,} tokens now; it had {made.before:,}."
 
     def _status(self) -> str:

@@ -112,7 +112,7 @@ class Compactor:
             await self._sum_up(_last_step(self._history.entries), emit)
         left = await self._tokens()
         if left > limit:
-            raise ContextOverflow(left, size)
+            raise ContextOverflow(left, size, self._reserve(size))
 
     async def _shrink(self, target: int, emit: Emit) -> None:
         """Cut old tool results, the oldest first, until the target is reached or none is left."""

@@ -101,15 +101,13 @@ class Trajectory:
         """Take the file for this process, until `release`.
 
         Raises:
-            SessionInUse: Another process has it, or has written to it since we had it.
+            SessionInUse: Another process has it, or has changed or deleted it since we had it.
             OSError: It cannot be made or opened.
 
         """
         if self._file >= 0 or self.path is None:
             return
-        make_private(self.path.parent)
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        file = os.open(self.path, flags, 0o600)
+        file = self._opened_file(self.path)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -126,6 +124,16 @@ class Trajectory:
             self._append(b"" if self._opened is None else text_of(self._opened))
         elif os.pread(file, 1, size - 1) != b"\n":
             self._append(b"\n")  # the line that was being written when its process was killed
+
+    def _opened_file(self, path: Path) -> int:
+        flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        if self._size:  # it was there: what was deleted must not come back, empty
+            try:
+                return os.open(path, flags)
+            except FileNotFoundError:
+                raise SessionInUse("this session was deleted; start a new one") from None
+        make_private(path.parent)
+        return os.open(path, flags | os.O_CREAT, 0o600)
 
     def release(self) -> None:
         """Let go of the file: another process may go on, and then we may not."""

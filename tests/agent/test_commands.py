@@ -6,6 +6,7 @@ import pytest
 
 from acp_agent.backends.script import Answer, Invoke, Say
 from acp_agent.backends.scripted import ScriptedEngine
+from acp_agent.events import UsageUpdated
 from tests.agent.conftest import MakeStage, Stage
 
 pytestmark = pytest.mark.anyio
@@ -55,6 +56,16 @@ async def test_status_says_what_is_chosen_and_how_full_the_context_is(play: Stag
     assert "- Approvals: full" in text or "full" in text
     assert " of 131,072 tokens" in text
     assert "- Session: s" in text
+
+
+async def test_status_and_client_hear_how_full_the_context_is_after_compact(play: Stage) -> None:
+    for _ in range(20):
+        await said(play, "write")
+    text = await said(play, "/compact")
+    after = text.removeprefix("The conversation has ").partition(" ")[0]
+    used = int(after.replace(",", ""))
+    assert [e for e in play.events if isinstance(e, UsageUpdated)] == [UsageUpdated(used, 131_072)]
+    assert f"- Context: {after} of 131,072 tokens" in await said(play, "/status")
 
 
 async def test_usage_counts_the_session(play: Stage) -> None:

@@ -160,6 +160,17 @@ async def test_a_prompt_that_is_too_large_alone_is_refused_with_the_numbers(
     assert await play.prompt("hello") == "end_turn"
 
 
+async def test_a_refusal_tells_that_a_part_of_the_context_is_kept_for_the_answer(
+    stage: MakeStage,
+) -> None:
+    play = stage(engine=engine(4_000))
+    await play.prompt("hello")
+    with anyio.fail_after(10), pytest.raises(ContextOverflow) as caught:
+        await play.session.prompt(UserMessage("word " * 2_600), play.emit)
+    assert caught.value.prompt_tokens <= 4_000
+    assert "context holds 4000, 1000 of them for the answer; send a shorter" in str(caught.value)
+
+
 async def test_compact_sums_up_on_demand_and_says_what_came_of_it(stage: MakeStage) -> None:
     play = stage(engine=engine(50_000))
     assert await play.prompt("/compact") == "end_turn"

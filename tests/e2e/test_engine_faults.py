@@ -60,8 +60,9 @@ async def test_prompt_too_long_for_the_context_says_what_to_do(world: Env, works
         async with session_with(world, workspace, standing.url) as session:
             error = await refused(session)
             assert str(error) == (
-                "the conversation has 9000 tokens, the model's context holds 4096; start a new"
-                " session, or give the engine more context (GPT_OSS_CTX)"
+                "the conversation has 9000 tokens, the model's context holds 4096; send a"
+                " shorter message, start a new session, or give the engine more context"
+                " (GPT_OSS_CTX)"
             )
             assert error.data == {"kind": "ContextOverflow"}
             other = await session.agent.new_session(workspace)
