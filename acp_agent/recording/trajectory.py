@@ -90,9 +90,16 @@ class Trajectory:
         self._usage = (0, 0)  # used, size
 
     def bind(
-        self, options: Options, tell: Callable[[str], None], followers: Sequence[Follower] = ()
+        self,
+        options: Options,
+        tell: Callable[[str], None],
+        followers: Sequence[Follower] = (),
+        *,
+        title: str = "",
+        usage: tuple[int, int] = (0, 0),
     ) -> None:
-        """Take what belongs to the session that goes on."""
+        """Take what belongs to the session that goes on; `title` and `usage` are those it had."""
+        self._title, self._usage = title, usage
         self._options = options
         self._tell = tell
         self._followers = list(followers)
@@ -101,15 +108,20 @@ class Trajectory:
         """Take the file for this process, until `release`.
 
         Raises:
-            SessionInUse: Another process has it, or has written to it since we had it.
+            SessionInUse: Another process has it, or has changed or deleted it since we had it.
             OSError: It cannot be made or opened.
 
         """
         if self._file >= 0 or self.path is None:
             return
         make_private(self.path.parent)
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        file = os.open(self.path, flags, 0o600)
+        flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            file = os.open(self.path, flags if self._size != 0 else flags | os.O_CREAT, 0o600)
+        except FileNotFoundError:
+            raise SessionInUse(
+                "this session was deleted by another agent; begin a new one"
+            ) from None
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -192,8 +204,8 @@ class Trajectory:
     async def end(self, number: int, stop: str, error: str = "") -> None:
         """Take down how the turn has ended, and wait until it lasts, for a second at most."""
         stop, error = "" if error else stop, " ".join(error.split())
-        self._write(TurnEnded(now(), number, stop, error, self._title, *self._usage))
         try:
+            self._write(TurnEnded(now(), number, stop, error, self._title, *self._usage))
             with anyio.move_on_after(SYNC_SECONDS) as limit:
                 await self._make_last()
             if limit.cancelled_caught:

@@ -115,6 +115,18 @@ async def test_who_was_overtaken_writes_nothing_more(record: Trajectory, tmp_pat
     assert (tmp_path / "new" / "s.jsonl").stat().st_size == size
 
 
+async def test_a_session_that_another_agent_deleted_does_not_come_back(
+    record: Trajectory, tmp_path: Path
+) -> None:
+    path = tmp_path / "new" / "s.jsonl"
+    record.turn(1, UserMessage("hi"))
+    await record.end(1, "end_turn")
+    path.unlink()
+    with pytest.raises(SessionInUse, match="was deleted by another agent; begin a new one"):
+        record.turn(2, UserMessage("here"))
+    assert not path.exists()
+
+
 async def test_a_line_that_was_cut_off_stays_alone(record: Trajectory, tmp_path: Path) -> None:
     path = tmp_path / "new" / "s.jsonl"
     record.turn(1, UserMessage("hi"))
