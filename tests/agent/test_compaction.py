@@ -10,9 +10,10 @@ import pytest
 
 from acp_agent.agent.history import SUMMARY as HEADING
 from acp_agent.agent.recorder import NoRecord
+from acp_agent.agent.session import Past
 from acp_agent.backends.script import Answer, Invoke, Preamble, Say, Think
 from acp_agent.backends.scripted import ScriptedEngine
-from acp_agent.conversation import Entry, ModelStep, ToolMessage, UserMessage
+from acp_agent.conversation import Call, Entry, ModelStep, ToolMessage, UserMessage
 from acp_agent.errors import ContextOverflow
 from acp_agent.events import CompactionSummarized, CompactionUpdated, Event
 from acp_agent.harmony.parser import Parser
@@ -228,3 +229,31 @@ async def test_a_cancelled_summary_is_said_to_be_cancelled(stage: MakeStage) -> 
     with anyio.fail_after(10):
         assert await play.session.prompt(UserMessage("/compact"), emit) == "cancelled"
     assert [event.status for event in play.of(CompactionUpdated)] == ["in_progress", "cancelled"]
+
+
+async def test_what_a_killed_process_left_open_is_answered_before_it_is_summed_up(
+    stage: MakeStage,
+) -> None:
+    entries = (UserMessage("work"), ModelStep((), (Call("1", "functions.shell", "{}"),)))
+    play = stage(engine=engine(50_000), past=Past(entries, 1))
+    await play.prompt("/compact")
+    assert "This call was stopped before it finished." in play.prompt_text()
+
+
+class Told(ScriptedEngine):
+    """An engine whose context is what it says now."""
+
+    size = 2_400
+
+    async def context_size(self) -> int:
+        return self.size
+
+
+async def test_another_model_is_not_held_to_the_context_of_the_former(stage: MakeStage) -> None:
+    told = Told(answers(), context=50_000)
+    play = stage(engine=told)
+    await play.prompt("word " * 400)
+    told.size = 50_000
+    play.options.values["model"] = "larger"
+    assert await play.prompt("word " * 1_500) == "end_turn"
+    assert play.of(CompactionUpdated) == []
