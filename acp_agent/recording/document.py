@@ -62,7 +62,7 @@ class Exporter:
             path = Path(f"{stem}.{form}" if number == 1 else f"{stem}-{number}.{form}")
             try:
                 # What is there already, a link as well, is left alone.
-                with open(  # noqa: PTH123  Path.open takes no opener
+                with open(
                     path, "x", encoding="utf-8", errors="replace", newline="", opener=_private
                 ) as file:
                     file.writelines(pieces)
