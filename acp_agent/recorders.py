@@ -53,7 +53,13 @@ class Recorders:
         else:
             return NoRecord(), past, None
         values = opened.options.values
-        record.bind(lambda: values, opened.note, list(self._followers(first)))
+        record.bind(
+            lambda: values,
+            opened.note,
+            list(self._followers(first)),
+            title=past.title,
+            usage=(past.tally.used, past.tally.size),
+        )
         export = None if record.path is None else partial(_export, record.path, opened.cwd)
         return record, past, export
 

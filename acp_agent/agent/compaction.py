@@ -13,15 +13,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
-from acp_agent.agent.history import History
+import anyio
+
+from acp_agent.agent.history import SUMMARY, History
+from acp_agent.agent.measuring import measured
 from acp_agent.agent.window import estimated_tokens
 from acp_agent.conversation import Entry, ModelRequest, ModelStep, ToolMessage, UserMessage
 from acp_agent.errors import BackendError, ContextOverflow
 from acp_agent.events import CompactionSummarized, CompactionUpdated, Emit
-from acp_agent.ports import LocalModelBackend, TextPart
+from acp_agent.ports import LocalModelBackend, StepEnded, TextPart
 
 logger = logging.getLogger(__name__)
 
+CLEAN_UP_SECONDS = 5
 LARGEST_RESERVE = 4096  # tokens for an answer
 RELIEF = 0.75  # of the limit, to be reached once something must go
 HEAD, TAIL = 1000, 500  # characters that are left of an old tool result
@@ -31,8 +35,7 @@ ASK = (
     " asked, decided and found out, the names of files, functions and commands, exact values, what"
     " is done, and what is still to do. Call no tool. At most 400 words."
 )
-HEADING = "[What was said and done before, summed up]\n"
-LONGEST_LINE = 300
+LONGEST_LINE, LONGEST_SUMMARY = 300, 6000
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +153,12 @@ class Compactor:
         except BackendError as error:
             logger.warning("the model cannot sum up: %s", error)
             summary = outline(old)
+        except anyio.get_cancelled_exc_class():
+            with anyio.move_on_after(CLEAN_UP_SECONDS, shield=True):
+                await emit(CompactionUpdated(compaction_id, "cancelled"))
+            raise
         note = next((e.note for e in old if isinstance(e, UserMessage)), "")
-        self._history.replace([UserMessage(HEADING + summary, note=note), *rest])
+        self._history.replace([UserMessage(SUMMARY + summary, note=note), *rest])
         how = f"earlier messages were summed up: {before:,} → {await self._tokens():,} tokens"
         await emit(CompactionUpdated(compaction_id, "completed", how))
 
@@ -165,14 +172,15 @@ class Compactor:
             entries=[*old, UserMessage(ask)],
             max_tokens=self._reserve(size),
         )
-        said: list[str] = []
         async with self._model().stream(request) as stream:
             async for event in stream:
                 if isinstance(event, TextPart):
-                    said.append(event.text)
                     await emit(CompactionSummarized(compaction_id, event.text))
-            stream.step()
-        return "".join(said).strip() or outline(old)
+                elif isinstance(event, StepEnded):
+                    await emit(measured(event.timings))
+            step = stream.step()
+        said = "".join(message.text for message in step.messages if message.channel == "final")
+        return said.strip() or outline(old)  # a model that goes on with its work sums up nothing
 
     async def _tokens(self) -> int:
         request = self._request()
@@ -211,9 +219,11 @@ def shortened(text: str) -> str:
 
 def outline(entries: Sequence[Entry]) -> str:
     """Return what a model would have summed up, as far as it can be had without one."""
-    lines: list[str] = []
+    summary, lines = "", list[str]()
     for entry in entries:
         match entry:
+            case UserMessage(words=words) if words.startswith(SUMMARY):
+                summary = words.removeprefix(SUMMARY)[:LONGEST_SUMMARY]
             case UserMessage():
                 lines.append(f"The user: {_line(entry.words)}")
             case ModelStep():
@@ -221,7 +231,7 @@ def outline(entries: Sequence[Entry]) -> str:
                 lines += [f"You called {c.recipient}: {_line(c.arguments)}" for c in entry.calls]
             case ToolMessage():
                 pass
-    return "\n".join(lines[-60:])
+    return "\n".join([summary, *lines[-60:]] if summary else lines[-60:])
 
 
 def _line(text: str) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from acp_agent.agent.recorder import NoRecord, Recorder
 from acp_agent.conversation import Call, Entry, ModelStep, ToolMessage, UserMessage
 
+SUMMARY = "[What was said and done before, summed up]\n"  # the head of a message that is no prompt
+
 
 class History:
     """A list of entries; what a model has read and answered is only rewritten by `replace`.
@@ -30,9 +32,10 @@ class History:
     def forget_unanswered(self, *, all_of_them: bool = False) -> None:
         """Drop the last message if no model has begun to answer it: it may be sent again.
 
-        With `all_of_them`, so are those before it that were cancelled before any answer.
+        With `all_of_them`, so are those before it that were cancelled before any answer. A summary
+        stays: it stands for answers.
         """
-        while self._entries and isinstance(self._entries[-1], UserMessage):
+        while self._entries and _is_prompt(self._entries[-1]):
             self._drop()
             if not all_of_them:
                 break
@@ -91,3 +94,7 @@ class History:
     def _drop(self) -> None:
         self._recorder.dropped(1)
         self._entries.pop()
+
+
+def _is_prompt(entry: Entry) -> bool:
+    return isinstance(entry, UserMessage) and not entry.words.startswith(SUMMARY)

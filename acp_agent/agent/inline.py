@@ -26,6 +26,7 @@ from acp_agent.agent.delegation import (
 )
 from acp_agent.agent.history import History
 from acp_agent.agent.loops import is_looping
+from acp_agent.agent.measuring import measured
 from acp_agent.agent.voice import Voice
 from acp_agent.agent.window import ahead, estimated_tokens, fitted
 from acp_agent.conversation import Entry, Message, ModelRequest, ModelStep, ToolSpec
@@ -167,6 +168,7 @@ class Inline:
             async for event in _patiently(aiter(stream)):
                 if isinstance(event, StepEnded):
                     ended = event
+                    await self._emit(measured(event.timings))
                 else:
                     await self._show(event)
                 if is_looping(self._said):

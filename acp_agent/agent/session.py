@@ -28,7 +28,7 @@ from acp_agent.agent.turn import DEFAULT_LIMITS, Limits, Turn
 from acp_agent.agent.voice import SmallModel, Voice
 from acp_agent.conversation import Effort, Entry, ModelRequest, UserMessage
 from acp_agent.errors import AgentError, ContextOverflow, NoModel
-from acp_agent.events import Emit, Event, StopReason, TextDelta, Titled
+from acp_agent.events import Emit, Event, StopReason, TextDelta, Titled, UsageUpdated
 from acp_agent.routing.facts import Answerer, SessionFacts
 from acp_agent.tools.base import Toolbox
 
@@ -90,6 +90,7 @@ class Session:
         self._recorder = recorder or NoRecord()
         self._history = History(self._recorder, past.entries)
         self._tally = past.tally
+        self._sized = options["model"]  # whose context the tally knows
         self._title = past.title
         self._first_words = ""  # to be named by a small model
         self._compactor = Compactor(
@@ -97,7 +98,7 @@ class Session:
             self._history,
             lambda: self._gptoss_voice().model,
             self._request,
-            lambda: self._tally.size,
+            lambda: self._tally.size if self._options["model"] == self._sized else 0,
             self._tally.compactions,
         )
         facts = {"Session": session_id, "Workspace": workspace_root}
@@ -163,21 +164,27 @@ class Session:
         self.cancel()
         with anyio.move_on_after(CLEAN_UP_SECONDS, shield=True):
             async with self._busy:
-                await self._toolbox.close()
-                self._recorder.close()
+                try:
+                    await self._toolbox.close()
+                finally:
+                    self._recorder.close()
 
     async def _run(self, message: UserMessage, emit: Emit) -> StopReason:
         number = next(self._numbers)
         self._recorder.turn(number, message)
-        stop, failure = "cancelled", ""
+        ended, failure = "", "internal error; see the agent's log"
         try:
             stop = await self._recorded(number, message, emit)
+            ended, failure = stop, ""
         except AgentError as error:
             failure = str(error)
             raise
+        except anyio.get_cancelled_exc_class():
+            ended, failure = "cancelled", ""
+            raise
         finally:
             with anyio.move_on_after(CLEAN_UP_SECONDS, shield=True):
-                await self._recorder.end(number, stop, failure)
+                await self._recorder.end(number, ended, failure)
         logger.info("turn of %s: %s", self.id, stop)
         return stop
 
@@ -186,6 +193,7 @@ class Session:
         turn_id = f"{self.id}.{number}"
         command = parse(message.words)
         if command is not None:
+            self._history.close_open_calls()  # those that a process that was killed left open
             await say(TextDelta(turn_id, await self._commands.answer(*command, say)))
             return "end_turn"
         if self._preface and not self._history.entries:
@@ -207,6 +215,8 @@ class Session:
         async def say(event: Event) -> None:
             self._recorder.event(event)
             self._tally.feed(event)
+            if isinstance(event, UsageUpdated):
+                self._sized = self._options["model"]
             await emit(event)
 
         return say

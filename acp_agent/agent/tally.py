@@ -46,6 +46,7 @@ class Tally:
     compactions: int = 0
     changes: dict[str, Change] = field(default_factory=dict[str, Change])
     decisions: deque[Meta] = field(default_factory=lambda: deque[Meta](maxlen=DECISIONS))
+    _compaction: str = ""
     _shown: dict[str, list[Diff]] = field(default_factory=dict[str, list[Diff]])
 
     def feed(self, event: Event) -> None:
@@ -57,8 +58,9 @@ class Tally:
                 self.used, self.size = used, size
             case ToolCallUpdated():
                 self._call(event)
-            case CompactionUpdated(status=status) if status != "in_progress":
-                self.compactions += 1
+            case CompactionUpdated(compaction_id) if compaction_id != self._compaction:
+                self._compaction = compaction_id
+                self.compactions += 1  # also one that never ended: its name is taken
             case TextDelta(meta=meta) | ToolCallStarted(meta=meta) if meta:
                 self._decided(meta)
             case _:

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from acp_agent.agent.calls import CallRunner
 from acp_agent.agent.compaction import Compactor
 from acp_agent.agent.history import History
+from acp_agent.agent.measuring import measured
 from acp_agent.agent.rewriting import NewRewriter, TextRewriter, Unchanged
 from acp_agent.conversation import ModelRequest, ModelStep
 from acp_agent.errors import BackendError, ContextOverflow
 from acp_agent.events import (
     Emit,
     Noticed,
-    StepMeasured,
     StopReason,
     TextDelta,
     ThoughtDelta,
@@ -192,16 +192,7 @@ class Turn:
             logger.warning("repaired what the model wrote: %s", "; ".join(step.repairs))
         timings = ended.timings
         prompt = timings.cached_tokens + timings.prompt_tokens
-        await self._emit(
-            StepMeasured(
-                prompt_tokens=prompt,
-                evaluated_tokens=timings.prompt_tokens,
-                cached_tokens=timings.cached_tokens,
-                predicted_tokens=timings.predicted_tokens,
-                milliseconds={"prompt": timings.prompt_ms, "predicted": timings.predicted_ms},
-                repairs=step.repairs,
-            )
-        )
+        await self._emit(measured(timings, step.repairs))
         used = prompt + timings.predicted_tokens
         try:
             size = await self._model.context_size()

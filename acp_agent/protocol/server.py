@@ -100,10 +100,18 @@ class AgentHandler:
                     tasks.start_soon(conversation.close)
 
     def _close(self, opened: OpenSession) -> Job:
-        return Job(self._ended(opened).close)
+        return Job(partial(self._freed, self._ended(opened)))
 
     async def _leave(self, session_id: str) -> None:
-        await self._ended(self._agent.sessions[session_id]).close()
+        await self._freed(self._ended(self._agent.sessions[session_id]))
+
+    async def _freed(self, conversation: Conversation) -> Object:
+        try:
+            return await conversation.close()
+        except anyio.get_cancelled_exc_class():
+            # The client does not wait any more; nobody else would free it.
+            self._connection.spawn(conversation.free)
+            raise
 
     def _ended(self, opened: OpenSession) -> Conversation:
         del self._agent.sessions[opened.id]

@@ -105,10 +105,14 @@ class Conversation:
         """End every turn, see each answered, and free the session."""
         self.cancel()
         self.cool()
+        await self.free()
+        return {}
+
+    async def free(self) -> None:
+        """Let go of what the session holds, after its turns have ended."""
         async with self._order:
             if self._session is not None:
                 await self._session.close()
-        return {}
 
     def warm(self) -> Callable[[], Awaitable[None]]:
         """Return the work of getting ready for the next prompt; `cool` ends it, begun or not."""

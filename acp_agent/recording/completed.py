@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from acp_agent.events import Event, ToolCallStarted, ToolCallUpdated, ToolOutput
+from acp_agent.events import CompactionUpdated, Event, ToolCallStarted, ToolCallUpdated, ToolOutput
 
 SNAPSHOT = 20_000  # characters
 
 
 class Completed:
-    """Follows the events of a session and knows which calls are open."""
+    """Follows the events of a session and knows which calls, and which compaction, are open."""
 
     def __init__(self) -> None:
         self._open: dict[str, str] = {}  # and their live output
+        self._compaction = ""
 
     def event(self, event: Event) -> Event:
         """Return the event with what its record leaves out."""
@@ -23,6 +24,8 @@ class Completed:
                 self._open[call_id] = ""
             case ToolCallUpdated(call_id, status="completed" | "failed"):
                 self._open.pop(call_id, None)
+            case CompactionUpdated(compaction_id, status):
+                self._compaction = compaction_id if status == "in_progress" else ""
             case ToolOutput(call_id, delta):
                 so_far = (self._open.get(call_id, "") + delta)[-SNAPSHOT:]
                 if call_id in self._open:
@@ -32,8 +35,11 @@ class Completed:
                 pass
         return event
 
-    def ends(self) -> Iterator[ToolCallUpdated]:
-        """Give the ends of the calls that never ended: nobody is at work on them."""
+    def ends(self) -> Iterator[Event]:
+        """Give the ends of what never ended: nobody is at work on it."""
+        if self._compaction:
+            compaction_id, self._compaction = self._compaction, ""
+            yield CompactionUpdated(compaction_id, "cancelled")
         while self._open:
             call_id = next(iter(self._open))
             del self._open[call_id]

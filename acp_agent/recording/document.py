@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from itertools import chain, count
@@ -61,7 +62,9 @@ class Exporter:
             path = Path(f"{stem}.{form}" if number == 1 else f"{stem}-{number}.{form}")
             try:
                 # What is there already, a link as well, is left alone.
-                with path.open("x", encoding="utf-8", errors="replace", newline="") as file:
+                with open(
+                    path, "x", encoding="utf-8", errors="replace", newline="", opener=_private
+                ) as file:
                     file.writelines(pieces)
             except FileExistsError:
                 continue
@@ -76,6 +79,11 @@ class Exporter:
         words = re.findall(r"\w+", first[:1000].lower())[:WORDS]
         name = "-".join(chain(("session",), words))[:LONGEST].rstrip("-")
         return f"{name}-{self._record.stem.rpartition('_')[2][:SHORT_ID]}"
+
+
+def _private(path: str, flags: int) -> int:
+    """Open a file for this user alone: it says what was said to them, and what was read."""
+    return os.open(path, flags, 0o600)
 
 
 def _left_out(lines: int) -> str:

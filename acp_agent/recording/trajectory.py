@@ -90,9 +90,16 @@ class Trajectory:
         self._usage = (0, 0)  # used, size
 
     def bind(
-        self, options: Options, tell: Callable[[str], None], followers: Sequence[Follower] = ()
+        self,
+        options: Options,
+        tell: Callable[[str], None],
+        followers: Sequence[Follower] = (),
+        *,
+        title: str = "",
+        usage: tuple[int, int] = (0, 0),
     ) -> None:
-        """Take what belongs to the session that goes on."""
+        """Take what belongs to the session that goes on; `title` and `usage` are those it had."""
+        self._title, self._usage = title, usage
         self._options = options
         self._tell = tell
         self._followers = list(followers)
@@ -127,7 +134,7 @@ class Trajectory:
 
     def _opened_file(self, path: Path) -> int:
         flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        if self._size:  # it was there: what was deleted must not come back, empty
+        if self._size != 0:  # it was there: what was deleted must not come back, empty
             try:
                 return os.open(path, flags)
             except FileNotFoundError:
@@ -200,8 +207,8 @@ class Trajectory:
     async def end(self, number: int, stop: str, error: str = "") -> None:
         """Take down how the turn has ended, and wait until it lasts, for a second at most."""
         stop, error = "" if error else stop, " ".join(error.split())
-        self._write(TurnEnded(now(), number, stop, error, self._title, *self._usage))
         try:
+            self._write(TurnEnded(now(), number, stop, error, self._title, *self._usage))
             with anyio.move_on_after(SYNC_SECONDS) as limit:
                 await self._make_last()
             if limit.cancelled_caught:

@@ -16,7 +16,7 @@ from acp_agent.agent.orchestrator import Fm
 from acp_agent.agent.permissions import Permissions
 from acp_agent.agent.recorder import Recorder
 from acp_agent.agent.rewriting import NewRewriter, Unchanged
-from acp_agent.agent.session import Session
+from acp_agent.agent.session import Past, Session
 from acp_agent.agent.setup import Setup
 from acp_agent.agent.turn import Limits
 from acp_agent.agent.voice import Voice
@@ -136,6 +136,7 @@ def stage(tmp_path: Path, home: Path) -> MakeStage:
         rewrite: NewRewriter = Unchanged,
         setup: Setup | None = None,
         recorder: Recorder | None = None,
+        past: Past | None = None,
     ) -> Stage:
         engine = engine or ScriptedEngine.of(*steps, again=again)
         editor = editor or AnsweringEditor(*answers)
@@ -157,6 +158,7 @@ def stage(tmp_path: Path, home: Path) -> MakeStage:
             workspace_root=str(cwd),
             rewrite=rewrite,
             recorder=recorder,
+            past=past,
             setup=(lambda: setup) if setup else None,
         )
         return Stage(session, engine, editor, cwd, options)

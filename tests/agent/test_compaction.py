@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
-from acp_agent.agent.compaction import HEADING
+from acp_agent.agent.history import SUMMARY as HEADING
 from acp_agent.agent.recorder import NoRecord
-from acp_agent.backends.script import Answer, Invoke, Say, Think
+from acp_agent.agent.session import Past
+from acp_agent.backends.script import Answer, Invoke, Preamble, Say, Think
 from acp_agent.backends.scripted import ScriptedEngine
-from acp_agent.conversation import Entry, ModelStep, ToolMessage, UserMessage
+from acp_agent.conversation import Call, Entry, ModelStep, ToolMessage, UserMessage
 from acp_agent.errors import ContextOverflow
-from acp_agent.events import CompactionSummarized, CompactionUpdated
+from acp_agent.events import CompactionSummarized, CompactionUpdated, Event
 from acp_agent.harmony.parser import Parser
 from acp_agent.harmony.vocab import load_vocabulary
 from acp_agent.ports import EngineEvent, Sampling
@@ -185,3 +186,85 @@ async def test_compact_sums_up_on_demand_and_says_what_came_of_it(stage: MakeSta
     await play.prompt("hello")
     assert FACT in play.prompt_text()
     assert "word word" not in play.prompt_text()
+
+
+async def test_a_prompt_too_large_takes_no_summary_with_it(stage: MakeStage) -> None:
+    play = stage(engine=engine(4_000))
+    await play.prompt(f"Remember: {FACT}.")
+    await play.prompt("/compact")
+    with anyio.fail_after(10), pytest.raises(ContextOverflow):
+        await play.session.prompt(UserMessage("word " * 5_000), play.emit)
+    await play.prompt("hello")
+    assert FACT in play.prompt_text()
+
+
+async def test_a_model_that_cannot_sum_up_loses_no_summary_of_before(stage: MakeStage) -> None:
+    padding = "word " * 100
+    play = stage(
+        engine=ScriptedEngine(
+            [
+                Answer([[Preamble("Let me look."), READ]], "for: the work"),
+                Answer([[Say(padding + SUMMARY)]], "Sum up our conversation"),
+                Answer([[Say("Hello.")]]),
+            ],
+            context=50_000,
+        )
+    )
+    await play.prompt("Remember this.")
+    await play.prompt("/compact")
+    await play.prompt("hello")
+    await play.prompt("/compact the work")
+    await play.prompt("still there?")
+    assert FACT in play.prompt_text()
+    assert "You: Hello." in play.prompt_text()
+    assert "Let me look." not in play.prompt_text()
+
+
+async def test_a_cancelled_summary_is_said_to_be_cancelled(stage: MakeStage) -> None:
+    stopped = Answer(
+        [
+            [
+                Say("The user"),
+            ]
+        ],
+        "Sum up our conversation",
+    )
+    play = stage(engine=ScriptedEngine([stopped, Answer([[Say("Noted.")]])], context=50_000))
+    await play.prompt("hello")
+
+    async def emit(event: Event) -> None:
+        await play.emit(event)
+        if isinstance(event, CompactionSummarized):
+            play.session.cancel()
+
+    with anyio.fail_after(10):
+        assert await play.session.prompt(UserMessage("/compact"), emit) == "cancelled"
+    assert [event.status for event in play.of(CompactionUpdated)] == ["in_progress", "cancelled"]
+
+
+async def test_what_a_killed_process_left_open_is_answered_before_it_is_summed_up(
+    stage: MakeStage,
+) -> None:
+    entries = (UserMessage("work"), ModelStep((), (Call("1", "functions.shell", "{}"),)))
+    play = stage(engine=engine(50_000), past=Past(entries, 1))
+    await play.prompt("/compact")
+    assert "This call was stopped before it finished." in play.prompt_text()
+
+
+class Told(ScriptedEngine):
+    """An engine whose context is what it says now."""
+
+    size = 2_400
+
+    async def context_size(self) -> int:
+        return self.size
+
+
+async def test_another_model_is_not_held_to_the_context_of_the_former(stage: MakeStage) -> None:
+    told = Told(answers(), context=50_000)
+    play = stage(engine=told)
+    await play.prompt("word " * 400)
+    told.size = 50_000
+    play.options.values["model"] = "larger"
+    assert await play.prompt("word " * 1_500) == "end_turn"
+    assert play.of(CompactionUpdated) == []

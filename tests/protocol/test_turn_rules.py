@@ -247,6 +247,35 @@ async def test_cancel_request_on_a_close_answers_with_an_error() -> None:
         assert told(await client.until_answer(close)) == [(close, -32800)]
 
 
+async def test_a_session_is_freed_though_nobody_waits_for_its_close() -> None:
+    let_go, freed = anyio.Event(), anyio.Event()
+
+    async def slow_end(message: UserMessage, emit: Emit, editor: Editor) -> StopReason:
+        await emit(TextDelta("m", message.text))
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await let_go.wait()
+        return "end_turn"
+
+    async def free() -> None:
+        freed.set()
+
+    async with connected(slow_end) as client:
+        session = await client.open()
+        request = await begun(client, "long")
+        client.sessions[0].close = free
+        close = client.ask("session/close", {"sessionId": session})
+        await client.silence()
+        client.tell("$/cancel_request", {"requestId": close})
+        assert told(await client.until_answer(close)) == [(close, -32800)]
+        let_go.set()
+        assert told(await client.until_answer(request)) == [(request, "cancelled")]
+        with anyio.fail_after(5):
+            await freed.wait()
+
+
 async def ask_permission(message: UserMessage, emit: Emit, editor: Editor) -> StopReason:
     yes = PermissionOption("y", "Yes", "allow_once")
     no = PermissionOption("n", "No", "reject_once")

@@ -27,6 +27,7 @@ from acp_agent.events import (
     ToolOutput,
 )
 from acp_agent.events import Text as Shown
+from acp_agent.recording.document import Exporter
 from acp_agent.recording.export_html import html
 from acp_agent.recording.export_markdown import fenced, markdown
 from acp_agent.recording.transcript import transcript
@@ -308,3 +309,12 @@ def test_a_long_result_is_cut_and_holds_no_part_of_a_secret(place: int) -> None:
     assert "characters left out]" in page
     assert len(page) < 70_000
     assert "Abc9" not in page
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("form", ["md", "html", "jsonl"])
+async def test_a_document_in_the_workspace_is_for_its_user_alone(tmp_path: Path, form: str) -> None:
+    made = Script()
+    made.turn("hello", [TextDelta("m", KEY)])
+    exporter = Exporter(made.write(tmp_path / "state" / "s.jsonl"), tmp_path)
+    assert Path(await exporter(form)).stat().st_mode & 0o777 == 0o600

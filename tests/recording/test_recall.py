@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import anyio
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -126,3 +127,13 @@ def test_bytes_of_any_kind_fail_no_load(data: st.DataObject) -> None:
         path.parent.mkdir()
         path.write_bytes(whole[:begin] + data.draw(st.binary(max_size=20)) + whole[end:])
         anyio.run(load, path, ClientCapabilities())
+
+
+@pytest.mark.anyio
+async def test_a_compaction_that_was_killed_is_over_and_its_name_is_taken(tmp_path: Path) -> None:
+    made = Script()
+    made.turn("/compact", [CompactionUpdated("s.compaction-1", "in_progress")])
+    recall = Recall(made.write(tmp_path / "s.jsonl"))
+    shown = [item async for batch in recall.shown() for item in batch]
+    assert shown[-1] == CompactionUpdated("s.compaction-1", "cancelled")
+    assert recall.tally.compactions == 1

@@ -7,10 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from acp_agent.agent.options import Choice, session_options
 from acp_agent.agent.stored import Listed
+from acp_agent.config import Settings
 from acp_agent.conversation import UserMessage
+from acp_agent.events import TextDelta
+from acp_agent.protocol.sessions import OpenSession
+from acp_agent.recorders import Recorders
 from acp_agent.recording.lines import Opened
-from acp_agent.recording.store import PAGE, Store, workspace_name
+from acp_agent.recording.store import PAGE, TAIL, Store, StoredSession, workspace_name
 from acp_agent.recording.trajectory import Trajectory
 
 pytestmark = pytest.mark.anyio
@@ -45,6 +50,23 @@ async def test_sessions_are_listed_newest_first_with_their_titles(tmp_path: Path
     assert following == ""
     assert [one.id for one in (await store.page(Path("/w"), ""))[0]] == ["b", "a"]
     assert await store.page(Path("/nowhere"), "") == ([], "")
+
+
+async def test_a_title_outlives_a_load_and_a_long_turn(tmp_path: Path) -> None:
+    path = await write(tmp_path, "a", cwd=str(tmp_path), title="Fix the tests")
+    options = session_options((Choice("m", "m"),), mode="gptoss_20b", effort="low", approvals="ask")
+    opened = OpenSession("a", (tmp_path,), options)
+    opened.stored = stored = StoredSession(path)
+    async for _ in stored.shown():
+        pass
+    stored.release()
+    record, _, _ = Recorders(Settings(), lambda: None).open(opened)
+    record.turn(2, UserMessage("go on"))
+    record.event(TextDelta("m", "long " * TAIL))
+    await record.end(2, "end_turn")
+    record.close()
+    ((listed,), _) = await Store(tmp_path).page(None, "")
+    assert listed.title == "Fix the tests"
 
 
 async def test_pages_follow_one_another_to_the_end(tmp_path: Path) -> None:
