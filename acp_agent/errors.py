@@ -75,7 +75,14 @@ class EngineUnavailable(BackendError):
 
 
 class NoModel(EngineUnavailable):
-    """No gpt-oss is on this machine, and no server was named; it can be installed."""
+    """No gpt-oss is on this machine, and no server was named; it can be installed.
+
+    `progress` (0 to 1) is how far another process is that installs one; None if none does.
+    """
+
+    def __init__(self, message: str, progress: float | None = None) -> None:
+        super().__init__(message)
+        self.progress = progress
 
 
 class EngineUnauthorized(BackendError):

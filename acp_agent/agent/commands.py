@@ -19,11 +19,11 @@ Export = Callable[[str], Awaitable[str]]
 
 def parse(words: str) -> tuple[str, str] | None:
     """Return name and argument of a command; None of anything else."""
-    if not words.startswith("/"):
+    if not words.startswith("/") or words[1:2].isspace():
         return None
-    name, _, argument = words[1:].partition(" ")
-    known = [command.name for command in COMMANDS]
-    return (name, argument.strip()) if name.strip() in known else None
+    name, argument, *_ = *words[1:].split(None, 1), "", ""
+    name = name.lower()
+    return (name, argument.strip()) if name in [command.name for command in COMMANDS] else None
 
 
 def help_text() -> str:

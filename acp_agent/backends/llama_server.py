@@ -31,6 +31,7 @@ from acp_agent.errors import (
     EngineMismatch,
     EngineUnauthorized,
     EngineUnavailable,
+    NoModel,
     StreamDropped,
 )
 from acp_agent.ports import (
@@ -98,6 +99,9 @@ class LlamaServer:
         """Say how the engine is; raises nothing, and may start it if that is what `locate` does."""
         try:
             status, body = await self._get("/props")
+        except NoModel as error:
+            state = "unavailable" if error.progress is None else "downloading"
+            return Availability(state, str(error), error.progress)
         except BackendError as error:
             return Availability("unavailable", str(error))
         if is_loading(status, body):

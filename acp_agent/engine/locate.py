@@ -7,7 +7,13 @@ from pathlib import Path
 
 from acp_agent.backends.endpoint import Endpoint
 from acp_agent.config import Settings
-from acp_agent.engine.models import damaged_model, find_model, installed_model, model_directories
+from acp_agent.engine.models import (
+    arriving_model,
+    damaged_model,
+    find_model,
+    installed_model,
+    model_directories,
+)
 from acp_agent.engine.own import with_key
 from acp_agent.engine.probe import answers
 from acp_agent.errors import EngineUnavailable, NoModel
@@ -77,8 +83,16 @@ async def find_engine(settings: Settings) -> Found:
     model = _on_disk(settings)
     if model is None:
         # What is installed is not looked at beside a directory that the user named.
-        raise (EngineUnavailable if settings.model_dir else NoModel)(_what_to_do(settings))
+        raise EngineUnavailable(_what_to_do(settings)) if settings.model_dir else _missing(settings)
     return Local(model)
+
+
+def _missing(settings: Settings) -> NoModel:
+    arriving = arriving_model()
+    if arriving is None:
+        return NoModel(_what_to_do(settings))
+    name, progress = arriving
+    return NoModel(f"{name} is being installed by another process: {progress:.0%}", progress)
 
 
 def _what_to_do(settings: Settings) -> str:

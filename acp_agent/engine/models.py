@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from acp_agent.models.locking import progress_of
 from acp_agent.models.store import Store
 from acp_agent.paths import models_path
 
@@ -39,6 +40,16 @@ def installed_model(wanted: str = "") -> Path | None:
         found, key=lambda each: (each[0] != name, not each[0].startswith(name), _rank(each[1]))
     )
     return ranked[0][1] if ranked else None
+
+
+def arriving_model() -> tuple[str, float] | None:
+    """Return the gpt-oss that another process installs now, and how far that is (0 to 1)."""
+    store = Store(models_path())
+    for name in store.names():
+        progress = progress_of(store.lock_file(name))
+        if name.startswith("gpt-oss") and progress is not None:
+            return name, progress.done / max(1, progress.total)
+    return None
 
 
 def damaged_model() -> str:

@@ -44,6 +44,11 @@ async def test_help_lists_every_command(play: Stage) -> None:
         assert f"- `/{name}" in text
 
 
+async def test_a_command_is_known_in_capitals_and_before_a_line_end(play: Stage) -> None:
+    for words in ("/HELP", "/help\n", "/Help me"):
+        assert "- `/compact" in await said(play, words)
+
+
 async def test_what_is_no_command_goes_to_the_model(play: Stage) -> None:
     for words in ("/nope", "/ help", "/helpful", "what does /help do?", "/etc/passwd"):
         assert await said(play, words) == "Hello."

@@ -7,6 +7,7 @@ import os
 import re
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -15,11 +16,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from acp_agent.backends.endpoint import Endpoint
+from acp_agent.backends.llama_server import LlamaServer
+from acp_agent.config import Settings
+from acp_agent.engine.locate import find_engine
 from acp_agent.engine.models import installed_model
 from acp_agent.engine.nano import ensure_nano
 from acp_agent.models.adopt import adopt, name_for
 from acp_agent.models.base import InstallFailed, Progress
-from acp_agent.models.locking import if_free, is_held, progress_of
+from acp_agent.models.locking import if_free, is_held, locked, progress_of
 from acp_agent.models.manifest import Manifest, ManifestBroken, parse
 from acp_agent.models.meter import Meter
 from acp_agent.models.origin import Origin, open_source
@@ -27,6 +32,7 @@ from acp_agent.models.repair import Mended, check, repair
 from acp_agent.models.store import Store
 from acp_agent.models.tidy import Leftover, leftovers, remove, sweep
 from acp_agent.models.verify import Fault
+from acp_agent.ports import Availability
 from tests.models.shelf import ENTRY, PIECE, Heard, Memory, begin, gguf, put, tiny
 
 pytestmark = pytest.mark.anyio
@@ -279,3 +285,24 @@ def test_rate_and_time_left_are_of_what_was_fetched_not_of_what_was_there() -> N
         Progress("downloading", 500, 1000, 100.0, 5.0),
         Progress("downloading", 600, 1000, 100.0, 4.0),
     ]
+
+
+async def test_a_model_that_another_process_installs_is_on_its_way(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("acp_agent.engine.locate.USUAL", "http://127.0.0.1:9")
+    engine = LlamaServer(partial(located, Settings()))
+    assert (await engine.is_available()).state == "unavailable"
+    store = Store(home.parent / "data" / "acp-agent" / "models")
+    store.prepare()
+    store.folder("gpt-oss-20b").mkdir()
+    async with locked(store.lock_file("gpt-oss-20b"), lambda _: None, lambda: None) as tell:
+        tell(Progress("downloading", 3_000, 12_000))
+        assert await engine.is_available() == Availability(
+            "downloading", "gpt-oss-20b is being installed by another process: 25%", 0.25
+        )
+
+
+async def located(settings: Settings) -> Endpoint:
+    found = await find_engine(settings)
+    raise AssertionError(found)
