@@ -9,6 +9,7 @@ import textwrap
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import anyio
 import anyio.to_thread
@@ -358,7 +359,8 @@ async def test_a_dockerfile_of_the_user_is_built_once(
     docker_engine: DockerEngine, tmp_path: Path
 ) -> None:
     (tmp_path / "Dockerfile").write_text(
-        f"FROM {docker_engine.image}\nCOPY beside /beside\nENV WHERE=mine\n"
+        # Of this run alone: the engine keeps what it has built.
+        f"# {uuid4()}\nFROM {docker_engine.image}\nCOPY beside /beside\nENV WHERE=mine\n"
     )
     (tmp_path / "beside").write_text("copied")
     sandboxes = DockerSandboxes(str(tmp_path / "Dockerfile"), docker_engine.environ)
