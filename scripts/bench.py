@@ -1,4 +1,4 @@
-"""Measures the agent beside the engine it drives: `make bench`, in under two minutes.
+"""Measures the agent beside the engine it drives: `make bench`, in a few minutes.
 
 It asserts nothing. docs/bench.md says what each line means and how it is measured.
 """

@@ -143,6 +143,7 @@ async def test_a_wrong_argument_is_told(stage: Stage, name: str, body: str, word
         ("search", '{"query": "asyncio", "top_n": 5, "source": null}'),
         ("open", f'{{"id": "{PYTHON}0.html", "lineno": 3, "source": "web"}}'),
         ("open", '{"id": "docs.python.org/3/library/0.html"}'),
+        ("open", f'{{"url": "{PYTHON}0.html"}}'),
     ],
 )
 async def test_unknown_arguments_are_passed_over(stage: Stage, name: str, body: str) -> None:
