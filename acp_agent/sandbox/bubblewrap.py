@@ -7,7 +7,7 @@ nothing in place of what is hidden, and its own processes, network and devices o
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from acp_agent.sandbox.base import Policy
 from acp_agent.sandbox.cgroup import cgroup
 from acp_agent.sandbox.confined import Confined
 from acp_agent.sandbox.notes import notes
+from acp_agent.sandbox.repositories import put_back
 from acp_agent.sandbox.scratch import scratch
 from acp_agent.sandbox.trial import trial
 
@@ -25,6 +26,8 @@ TEMPORARY = ("/tmp", "/var/tmp")
 EMPTY = (Path("/run"), Path("/var/run"))
 # Where the addresses of name servers are on many machines; needed with a network.
 _NAME_SERVERS = (Path("/run/systemd/resolve"), Path("/run/NetworkManager"), Path("/run/resolvconf"))
+# Each costs more than the one before; what more is protected is put back after a command.
+MOST_HELD = 64
 _NEEDED = "bubblewrap 0.8 or newer is needed (package `bubblewrap`)"
 
 # By order: later ones lie on top of earlier ones at the same place.
@@ -51,7 +54,9 @@ class BubblewrapSandboxes:
             raise ToolFailed(f"there is no bwrap; {_NEEDED}")
         places.check(policy.writable)
         async with scratch() as own, cgroup(policy.limits) as group:
-            words = [program, *_namespaces(policy), *_mounts(policy, own)]
+            protected = places.protected(policy)
+            held, rest = protected[:MOST_HELD], protected[MOST_HELD:]
+            words = [program, *_namespaces(policy), *_mounts(policy, held, own)]
             inner = _launcher(policy)
 
             def prefix(cwd: Path, detached: bool) -> list[str]:
@@ -59,7 +64,18 @@ class BubblewrapSandboxes:
                 return [*words, *session, "--chdir", str(cwd), "--", *inner]
 
             told = notes(self.name, group)
-            yield Confined(self.name, prefix, TEMPORARY[0], group, told, (), policy.absent)
+            # A mount lies on what a link leads to, and not on the link.
+            links = tuple(path for path in policy.protected if path.is_symlink())
+            restored, absent = put_back((*links, *rest))
+            yield Confined(
+                self.name,
+                prefix,
+                TEMPORARY[0],
+                group,
+                told,
+                restored,
+                (*policy.absent, *absent),
+            )
 
 
 def _namespaces(policy: Policy) -> Iterator[str]:
@@ -69,7 +85,7 @@ def _namespaces(policy: Policy) -> Iterator[str]:
         yield "--unshare-net"
 
 
-def _mounts(policy: Policy, own: Path) -> Iterator[str]:
+def _mounts(policy: Policy, protected: Sequence[Path], own: Path) -> Iterator[str]:
     size = str(policy.limits.scratch << 20)
     yield from ("--ro-bind", "/", "/", "--dev", "/dev", "--size", size, "--tmpfs", "/dev/shm")
     yield from ("--remount-ro", "/dev", "--proc", "/proc")
@@ -81,7 +97,7 @@ def _mounts(policy: Policy, own: Path) -> Iterator[str]:
     nothing = own / "nothing"
     nothing.touch(mode=0o600)
     empty: list[str] = []
-    for path, kind in _ordered(policy):
+    for path, kind in _ordered(policy, places.real(protected)):
         match kind:
             case _ if kind == _HIDDEN and path.is_dir():
                 yield from ("--tmpfs", str(path))
@@ -89,18 +105,18 @@ def _mounts(policy: Policy, own: Path) -> Iterator[str]:
             case _ if kind == _HIDDEN:
                 yield from ("--ro-bind", str(nothing), str(path))
             case _:
-                bind = "--bind" if kind == _WRITABLE else "--ro-bind"
+                # A repository may be gone when a later command runs.
+                bind = "--bind-try" if kind == _WRITABLE else "--ro-bind-try"
                 yield from (bind, str(path), str(path))
     yield from empty
 
 
-def _ordered(policy: Policy) -> list[tuple[Path, int]]:
+def _ordered(policy: Policy, protected: Sequence[Path]) -> list[tuple[Path, int]]:
     """Return what is mounted where, what lies deeper after what lies above it."""
     masked = places.real((*EMPTY, *policy.hidden))
     above = (*masked, *(Path(place) for place in TEMPORARY))
     wanted = (*policy.readable, *confined.runtime(), *(_NAME_SERVERS if policy.network else ()))
     writable = places.real(policy.writable)
-    protected = places.real(places.protected(policy))
     kinds = {
         _HIDDEN: masked,
         # The rest of the disk can be read anyway, and would be given back to a hidden place in it.

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 
 from acp_agent.sandbox.choose import Chooser
 from acp_agent.sandbox.confined import Confined
@@ -55,7 +57,9 @@ class CommandSandbox:
         if sandboxes is None:
             logger.warning("commands run without a sandbox: none works here (acp-agent doctor)")
             return None
-        policy = policy_for(self._mode, self._roots, network=self.network)
+        policy = await anyio.to_thread.run_sync(
+            partial(policy_for, self._mode, self._roots, network=self.network)
+        )
         confined = await self._stack.enter_async_context(sandboxes.open(policy))
         logger.info("commands run in the sandbox %r", confined.name)
         return confined

@@ -7,9 +7,12 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
+from anyio import to_thread
+
 from acp_agent.errors import NotReady, ToolFailed
 from acp_agent.sandbox.base import Policy, Sandbox, Sandboxes, Unfit
 from acp_agent.sandbox.choose import FOR_PYTHON, Chooser
+from acp_agent.sandbox.policy import with_repositories
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +44,9 @@ class PythonSandbox:
         sandboxes = await self._chooser.for_python()
         if sandboxes is None:
             raise ToolFailed("no sandbox works on this machine")
+        kept = await to_thread.run_sync(with_repositories, policy)
         async with AsyncExitStack() as stack:
-            yield await self._enter(stack, sandboxes, policy)
+            yield await self._enter(stack, sandboxes, kept)
 
     async def _enter(self, stack: AsyncExitStack, sandboxes: Sandboxes, policy: Policy) -> Sandbox:
         """Open one, or the next where that cannot keep to the policy."""

@@ -37,7 +37,7 @@ def keeping(protected: Sequence[Path], absent: Sequence[Path]) -> Generator[list
     """Watch these places during the block; the list then says what was put back or removed."""
     before = _contents(protected)
     missing = [path for path in absent if not os.path.lexists(path)]
-    repositories = {path.parent for path in absent if path.parent.name == ".git"}
+    repositories = {path.parent for path in absent if path.name == "commondir"}
     indexes = {git: (gitlinks(git), _index(git)) for git in repositories}
     restored: list[Path] = []
     try:

@@ -19,6 +19,7 @@ from acp_agent.sandbox.confine import landlock_abi
 from acp_agent.sandbox.confined import Confined
 from acp_agent.sandbox.notes import notes
 from acp_agent.sandbox.policy import own_code
+from acp_agent.sandbox.repositories import put_back
 from acp_agent.sandbox.scratch import scratch
 from acp_agent.sandbox.trial import trial
 
@@ -69,12 +70,13 @@ class LandlockSandboxes:
             )
             words = [*confined.launcher(), *given, *confined.limit_options(policy.limits), "--"]
             told = notes(self.name, group)
+            restored, absent = put_back((*policy.protected, *places.protected(policy)))
             yield Confined(
                 self.name,
                 lambda _cwd, _detached: words,
                 str(own),
                 group,
                 told,
-                tuple(dict.fromkeys((*policy.protected, *places.protected(policy)))),
-                policy.absent,
+                restored,
+                (*policy.absent, *absent),
             )

@@ -41,11 +41,23 @@ def check(roots: Iterable[Path]) -> None:
 
 
 def protected(policy: Policy) -> tuple[Path, ...]:
-    """Return what must be made read-only: in a writable directory, there, and not hidden."""
-    found = (within(path, policy.writable) for path in policy.protected)
-    return tuple(
-        dict.fromkeys(path for path in found if path is not None and _is_open(path, policy))
+    """Return what must be made read-only: in a writable directory, there, and not hidden.
+
+    What lies in another one of them is left out.
+    """
+    roots = real(policy.writable)
+    closed = [
+        place
+        for place in real(policy.hidden)
+        if not any(root.is_relative_to(place) for root in roots)
+    ]
+    found = dict.fromkeys(
+        place
+        for path in policy.protected
+        if path.exists() and not any(map(Path(os.path.realpath(path)).is_relative_to, closed))
+        if (place := within(path, policy.writable))
     )
+    return tuple(path for path in found if not any(above in found for above in path.parents))
 
 
 def holders(places: Iterable[Path], roots: Sequence[Path]) -> tuple[Path, ...]:
@@ -59,16 +71,3 @@ def holders(places: Iterable[Path], roots: Sequence[Path]) -> tuple[Path, ...]:
         if above.is_relative_to(root) and above not in roots
     ]
     return tuple(dict.fromkeys(found))
-
-
-def _is_open(path: Path, policy: Policy) -> bool:
-    """Tell whether `path` is there, and what lies in nothing hidden, unless the workspace does."""
-    if not path.exists():
-        return False
-    found = Path(os.path.realpath(path))
-    roots = real(policy.writable)
-    return not any(
-        found.is_relative_to(place)
-        for place in real(policy.hidden)
-        if not any(root.is_relative_to(place) for root in roots)
-    )

@@ -6,11 +6,11 @@ what is protected. `read-only`: only temporary files can be written. `off`: no s
 In a repository `.git/hooks` and `.git/config` are protected, because the user's own git would run
 what they name; the rest of `.git` can be written, so that `git commit` works in the sandbox, with
 the hooks of the repository inside it too. Bind mounts pin `.git` itself: it cannot be renamed and
-made anew. The same goes for this program's settings and its own code, should they lie in the
-workspace: it runs its code outside of any sandbox. Submodules and linked worktrees are read-only:
-commits there run outside, if the user lets them. What no policy stops: a new repository inside the
-workspace, which the user then enters; and, until the command ends, a `.git/commondir`, which leads
-git elsewhere for its settings.
+made anew. The same goes for repositories below the workspace, and for this program's settings and
+its own code, should they lie in the workspace: it runs its code outside of any sandbox. Submodules
+and linked worktrees are read-only: commits there run outside, if the user lets them. What no policy
+stops: a repository made since, which the user then enters; and, until the command ends, a
+`.git/commondir`, which leads git elsewhere for its settings.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from acp_agent import paths
 from acp_agent.sandbox.base import Limits, Policy
 from acp_agent.sandbox.gitlinks import gitlinks
+from acp_agent.sandbox.repositories import absences, deciding, is_gits, repositories
 
 Mode = Literal["workspace-write", "read-only", "off"]
 
@@ -51,9 +52,6 @@ _SECRETS = """
 .config/composer/auth.json .bundle/config .subversion/auth .databrickscfg .fly .cloudflared
 .config/hcloud .config/stripe .pki
 """.replace("\\ ", "\0").split()
-# In `.git`: what names programs to run, or leads to another place that does.
-_PROTECTED = ("hooks", "config", "modules", "worktrees")
-_ABSENT = ("commondir", "config.worktree")
 _PACKAGE = Path(__file__).parents[1]
 _ENGINES = ("/var/lib/docker", "/var/lib/containerd", "/var/lib/containers", "/var/lib/lxd")
 
@@ -63,15 +61,17 @@ def policy_for(
 ) -> Policy:
     """Return what commands in a workspace of these directories may touch."""
     writable = _distinct(roots) if mode == "workspace-write" else ()
-    repositories = [root / ".git" for root in writable if _is_repository(root / ".git")]
+    gits = tuple(git for root in writable for git in repositories(root))
+    linked = tuple(path for git in gits if git.name == ".git" for path in submodules(git.parent))
+    ours = tuple(path for root in writable for path in own(root))
     return Policy(
-        writable=(*writable, *repositories),
+        writable=(*writable, *(git for root in writable if is_gits(git := root / ".git"))),
         readable=_distinct(roots),
-        protected=tuple(path for root in writable for path in protected(root)),
+        protected=_there((*ours, *(path for git in gits for path in deciding(git)), *linked)),
         hidden=hidden(Path.home()),
         absent=(
-            *(git / name for git in repositories for name in _ABSENT),
-            *(path for git in repositories for path in submodules(git.parent)),
+            *(path for git in gits for path in absences(git)),
+            *linked,
             *_no_settings(writable),
         ),
         network=network,
@@ -79,23 +79,21 @@ def policy_for(
     )
 
 
+def with_repositories(policy: Policy) -> Policy:
+    """Return the policy, all of git's directories that it would leave writable protected."""
+    found = (
+        path
+        for root in _distinct(policy.writable)
+        for git in repositories(root)
+        for path in (deciding(git) if git == root else (git,))
+    )
+    return replace(policy, protected=tuple(dict.fromkeys((*policy.protected, *found))))
+
+
 def hidden(home: Path) -> tuple[Path, ...]:
     """Return what no command needs to see: secrets, container engines, this program's own state."""
     secrets = (home / name.replace("\0", " ") for name in _SECRETS)
     return (*secrets, *paths.private_paths(), *map(Path, _ENGINES))
-
-
-def protected(root: Path) -> tuple[Path, ...]:
-    """Return what must not be written in a writable directory, as far as it is there."""
-    git = root / ".git"
-    places = [git]
-    if _is_repository(git):
-        with suppress(OSError):  # what is not there cannot be protected
-            (git / "hooks").mkdir(exist_ok=True)
-        places[0:1] = [git / name for name in (*_PROTECTED, *_ABSENT)]
-        places += submodules(root)
-    found = (*places, *own(root))
-    return tuple(path for path in found if path.is_relative_to(root) and path.exists())
 
 
 def submodules(root: Path) -> tuple[Path, ...]:
@@ -121,9 +119,8 @@ def _no_settings(roots: Sequence[Path]) -> tuple[Path, ...]:
     return (settings,) if any(map(settings.is_relative_to, roots)) else ()
 
 
-def _is_repository(git: Path) -> bool:
-    # A command may have made a link, so as to have its target writable the next time.
-    return git.is_dir() and not git.is_symlink()
+def _there(places: Iterable[Path]) -> tuple[Path, ...]:
+    return tuple(dict.fromkeys(path for path in places if path.exists()))
 
 
 def _distinct(roots: Sequence[Path]) -> tuple[Path, ...]:
