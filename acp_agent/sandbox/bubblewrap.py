@@ -75,6 +75,7 @@ class BubblewrapSandboxes:
                 told,
                 restored,
                 (*policy.absent, *absent),
+                confined.launchers(own, places.real(policy.writable)),
             )
 
 

@@ -5,12 +5,15 @@ Whoever runs that line has the program in the sandbox, be it we or a terminal of
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shlex
 import shutil
 import sys
 import sysconfig
+import tempfile
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import PIPE
@@ -32,7 +35,8 @@ class Confined:
     """A `Sandbox` that consists of words in front of a command; `temporary` is its own directory.
 
     `prefix` takes the working directory, and whether the program gets a session of its own. After
-    each program what has changed at the `restored` places is put back.
+    each program what has changed at the `restored` places is put back. `launchers` is a directory
+    that no program in the sandbox can change.
     """
 
     name: str
@@ -42,6 +46,7 @@ class Confined:
     notes: tuple[str, ...]
     restored: tuple[Path, ...]
     absent: tuple[Path, ...]
+    launchers: Path | None
 
     def wrap(self, argv: Sequence[str], cwd: Path, *, detached: bool = False) -> list[str]:
         """Return the command that runs `argv` in the sandbox, wherever it is run.
@@ -50,6 +55,17 @@ class Confined:
         """
         prefix = self.prefix(Path(os.path.realpath(cwd)), detached)
         return [*self.group.entering(), *prefix, *argv]
+
+    def in_terminal(self, argv: Sequence[str], cwd: Path) -> list[str]:
+        """Return what does the same, detached, in two words: a file, and the last of `argv`.
+
+        The file is gone with the sandbox. Where there can be none, all words are returned.
+        """
+        words = self.wrap(argv, cwd, detached=True)
+        with suppress(OSError):  # a full disk
+            if self.launchers is not None:
+                return [str(_launcher(self.launchers, words[:-1])), words[-1]]
+        return words
 
     def environment(self, env: Mapping[str, str]) -> dict[str, str]:
         """Return `env` as it must be in the sandbox."""
@@ -77,6 +93,29 @@ class Confined:
                 whole, cwd=str(cwd), env=environment, stdin=PIPE, unwanted=self.unwanted()
             ) as process:
                 yield Program(process)
+
+
+def launchers(own: Path, writable: Sequence[Path]) -> Path | None:
+    """Make a directory for launchers in `own`; None where they could be changed or not be run."""
+    changeable = any(own.is_relative_to(root) for root in writable)
+    if changeable or os.statvfs(own).f_flag & os.ST_NOEXEC:
+        return None
+    made = own / "run"
+    made.mkdir(mode=0o700)
+    return made
+
+
+def _launcher(directory: Path, words: Sequence[str]) -> Path:
+    """Write a program that runs `words` with its arguments added; the editor shows its name."""
+    script = os.fsencode(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+    path = directory / hashlib.sha256(script).hexdigest()[:8] / "sandbox"
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    # Anew each time: Landlock does not keep programs from changing modes.
+    file, new = tempfile.mkstemp(dir=directory)
+    with os.fdopen(file, "wb") as opened:
+        opened.write(script)
+        os.fchmod(file, 0o700)
+    return Path(new).replace(path)
 
 
 def launcher() -> list[str]:

@@ -59,9 +59,11 @@ class LandlockSandboxes:
                     " workspace that holds it; install this program elsewhere, or bubblewrap"
                 )
         async with scratch() as own, cgroup(policy.limits) as group:
+            temporary = own / "tmp"
+            temporary.mkdir(mode=0o700)
             given = confined.options(
                 read=("/", *places.real(policy.readable), *confined.runtime()),
-                write=(*writable, own),
+                write=(*writable, temporary),
                 hide=hidden,
                 internet=("yes",) if policy.network else (),
                 alone=("yes",),
@@ -74,9 +76,10 @@ class LandlockSandboxes:
             yield Confined(
                 self.name,
                 lambda _cwd, _detached: words,
-                str(own),
+                str(temporary),
                 group,
                 told,
                 restored,
                 (*policy.absent, *absent),
+                confined.launchers(own, writable),
             )

@@ -157,7 +157,7 @@ class Shell:
         in_terminal = self._editor is not None and self._editor.has_terminals
         with nullcontext(list[Path]()) if confined is None else confined.guarded() as restored:
             if confined is not None:
-                argv = confined.wrap(argv, cwd, detached=in_terminal)
+                argv = confined.in_terminal(argv, cwd) if in_terminal else confined.wrap(argv, cwd)
                 env = confined.environment(env)
             if self._editor is not None and in_terminal:
                 own = PLAIN if confined is None else confined.environment(PLAIN)

@@ -196,6 +196,9 @@ async def test_command_runs_in_a_terminal_of_the_editor(
     created = next(r["params"] for r in editor.asked if r["method"] == "terminal/create")
     assert created["cwd"] == str(workspace)
     assert terminals.released == ["term-1"]
+    # The file of a sandbox and the command; where none works, a shell, `-c` and the command.
+    assert (created["args"][-1], len(created["args"]) < 3) == ("python3 hello.py", True)
+    assert "sandbox" not in created["command"] or not Path(created["command"]).exists()
 
 
 async def test_output_of_a_command_is_shown_where_there_is_no_terminal(

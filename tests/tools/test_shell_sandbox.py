@@ -189,6 +189,65 @@ async def test_the_editors_terminal_runs_the_sandbox(
     assert not Path("/etc/acp-agent-test").exists()
 
 
+async def test_the_editor_shows_the_command_and_little_else(
+    shell: Sandboxed, editor: ScriptedEditor
+) -> None:
+    editor.terminal = ScriptedTerminal()
+    command = "printf '%s|' \"$0\" \"it's\" 'a\\b' \"$(echo ü)\" '*'\necho \"$PWD\" '$HOME'"
+    await shell.call(command)
+    await shell.call("true")
+    (file, shown, cwd), (same, *_) = editor.opened
+    assert (shown, Path(file).name, same, len(file) < 80) == (command, "sandbox", file, True)
+    assert Path(file).stat().st_mode & 0o777 == 0o700
+    ran = await anyio.run_process([file, shown], cwd=cwd, stderr=subprocess.STDOUT)
+    assert ran.stdout.decode().partition("bash")[2] == f"|it's|a\\b|ü|*|{shell.root} $HOME\n"
+    await shell.commands.close()
+    assert not Path(file).exists()
+
+
+@pytest.mark.parametrize("odd", ['it\'s a "dir"\n$(touch pwned) ü', "-n *"])
+async def test_a_terminal_starts_in_a_directory_of_any_name(
+    shell: Sandboxed, editor: ScriptedEditor, odd: str
+) -> None:
+    editor.terminal = ScriptedTerminal()
+    (shell.root / odd).mkdir()
+    await shell.call("pwd", workdir=odd)
+    ((*argv, cwd),) = editor.opened
+    ran = await anyio.run_process(argv, cwd=cwd)
+    assert ran.stdout.decode() == f"{shell.root}/{odd}\n"
+
+
+async def test_a_command_cannot_change_what_runs_the_next_one(
+    shell: Sandboxed, editor: ScriptedEditor
+) -> None:
+    editor.terminal = ScriptedTerminal()
+    await shell.call("true")
+    ((file, *_),) = editor.opened
+    before = Path(file).read_bytes()
+    attempts = f"""
+echo evil >> {file}; echo evil > {file}; rm -f {file}; mv {file} moved; chmod 777 {file}
+ln {file} linked && echo evil >> linked; cp /bin/true {file}
+mkdir -p {Path(file).parent}; mv {Path(file).parent} away; mv {Path(file).parents[2]} away
+"""
+    await shell.call(attempts)
+    await anyio.run_process(editor.opened[1][:2], cwd=shell.root, check=False)
+    assert Path(file).read_bytes() == before
+    await shell.call("true")
+    assert (Path(file).read_bytes(), Path(file).stat().st_mode & 0o777) == (before, 0o700)
+
+
+async def test_where_a_command_could_change_it_the_editor_is_shown_all_words(
+    shell: Sandboxed, editor: ScriptedEditor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (shell.root / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(shell.root / "tmp"))
+    editor.terminal = ScriptedTerminal()
+    await shell.call("echo hi")
+    ((*argv, cwd),) = editor.opened
+    assert len(argv) > 10
+    assert (await anyio.run_process(argv, cwd=cwd)).stdout == b"hi\n"
+
+
 async def test_the_sandbox_of_a_terminal_outlives_no_kill(
     layer: str, shell: Sandboxed, editor: ScriptedEditor
 ) -> None:
