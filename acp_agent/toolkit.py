@@ -49,7 +49,7 @@ class Toolkit:
         self._spawn = spawn
         # Nobody who watches a demo waits for an image to be built.
         order = FOR_PYTHON_AT_ONCE if settings.demo else FOR_PYTHON
-        self._sandboxes = Chooser(settings.sandbox, self._docker, order)
+        self._sandboxes = Chooser(settings.sandbox, self._docker, order, settings.sandbox_image)
 
     def tools(self, opened: OpenSession, editor: Editor) -> tuple[Toolbox, NewRewriter]:
         """Return the session's tools, and what rewrites the answers for its editor."""
@@ -104,7 +104,7 @@ class Toolkit:
             askable=lambda: opened.options["approvals"] in ("ask", "auto-edit"),
             hidden=hidden(Path.home()),
         )
-        sandbox = PythonSandbox(self._sandboxes)
+        sandbox = PythonSandbox(self._sandboxes, opened.note)
         return PythonTool(
             workspace,
             sandbox.open,

@@ -60,11 +60,16 @@ class Chooser:
         setting: str = "auto",
         docker: Callable[[], ContainerSandboxes] = _docker,
         for_python: tuple[str, ...] = FOR_PYTHON,
+        image: str = "",
     ) -> None:
-        """Take the setting, how the sandboxes of Docker are made, and the order for `python`."""
+        """Take the setting, how the sandboxes of Docker are made, and the order for `python`.
+
+        `image` is what the user wants Docker's to be made of, "" for no wish.
+        """
         self._setting = setting
         self._docker = docker
         self._for_python = for_python
+        self._untold_image = image
         self._troubles: dict[str, str] = {}
         self._trying = anyio.Lock()
 
@@ -106,6 +111,14 @@ class Chooser:
         with suppress(ImportError):
             return await self._docker().missing()
         return ""
+
+    def misses_image(self, name: str) -> str:
+        """Return, once, the image that the user named if that of this `name` is taken instead."""
+        image, docker = self._untold_image, "docker"
+        if self._setting != "auto" or name == docker or docker not in self._troubles:
+            return ""
+        self._untold_image = ""
+        return image
 
     async def trouble(self, name: str) -> str:
         """Say why the sandboxes of this name do not work here, "" if they do."""

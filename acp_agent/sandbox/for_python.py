@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -18,10 +18,11 @@ logger = logging.getLogger(__name__)
 
 
 class PythonSandbox:
-    """Opens what `chooser` finds."""
+    """Opens what `chooser` finds; `tell` is for the user."""
 
-    def __init__(self, chooser: Chooser) -> None:
+    def __init__(self, chooser: Chooser, tell: Callable[[str], None] = logger.warning) -> None:
         self._chooser = chooser
+        self._tell = tell
 
     async def trouble(self) -> str:
         """Say why there is none, "" if there is one. Raises NotReady while an image is missing."""
@@ -31,7 +32,8 @@ class PythonSandbox:
             what = f"Getting the Docker image {image} for python's sandbox, once; it takes minutes."
             raise NotReady(what, partial(self._chooser.trouble, "docker"))
         try:
-            if await self._chooser.for_python() is not None:
+            if (chosen := await self._chooser.for_python()) is not None:
+                await self._tell_of_image(chosen.name)
                 return ""
             found = [f"{name}: {await self._chooser.trouble(name)}" for name in FOR_PYTHON]
         except ToolFailed as error:
@@ -57,4 +59,10 @@ class PythonSandbox:
             if another is None:
                 raise
             logger.info("python runs in %r: %s", another.name, error)
+            await self._tell_of_image(another.name, str(error))
         return await self._enter(stack, another, policy)
+
+    async def _tell_of_image(self, name: str, why: str = "") -> None:
+        if image := self._chooser.misses_image(name):
+            why = why or await self._chooser.trouble("docker")
+            self._tell(f"python runs in {name}, and not in {image!r} (sandbox_image): {why}")

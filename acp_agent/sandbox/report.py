@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
@@ -18,6 +18,7 @@ from acp_agent.sandbox.choose import (
 )
 
 ADVICE = "install Docker, or the package `bubblewrap`; docs/confinement.md says what each gives"
+OTHER_IMAGE = "mend what sandbox_image names, or leave it out: python does not run in it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ async def sandbox_findings(
     """Look at the sandboxes of `python` and of commands."""
     chosen = chooser or Chooser(settings.sandbox, partial(_docker, settings.sandbox_image))
     python = await _finding(chosen, "python sandbox", FOR_PYTHON, settings.sandbox == "off")
+    if settings.sandbox_image and settings.sandbox == "auto" and python.text != "docker":
+        python = replace(python, works=False, advice=python.advice or OTHER_IMAGE)
     off = "off" in (settings.sandbox, settings.shell_sandbox)
     shell = await _finding(chosen, "shell sandbox", FOR_COMMANDS, off)
     return python, shell

@@ -10,6 +10,7 @@ from acp import RequestError
 
 from tests.e2e.agent import Session, open_agent
 from tests.e2e.turn import Turn
+from tests.sandbox.boxes import working
 
 pytestmark = pytest.mark.anyio
 
@@ -165,3 +166,14 @@ async def test_failures_of_the_engine_are_errors_of_the_prompt_alone(
         )
         assert (await fails(session, "overflow"))[1] == {"kind": "ContextOverflow"}
         assert (await session.prompt("and now?")).answer == "Fine."
+
+
+async def test_python_elsewhere_than_in_the_image_of_the_settings_is_told_once(
+    world: Env, workspace: Path
+) -> None:
+    await working("landlock")
+    image = str(workspace / "Dockerfile")
+    script = 'call python {"code": "6 * 7"}\ncall python {"code": "7 * 8"}\nsay Done.\n'
+    turn = await play(world | {"ACP_AGENT_SANDBOX_IMAGE": image}, workspace, script)
+    assert [call["rawOutput"]["output"] for call in turn.calls] == ["42\n", "56\n"]
+    assert turn.thoughts.count(f", and not in '{image}' (sandbox_image): ") == 1

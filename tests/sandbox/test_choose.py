@@ -12,8 +12,9 @@ import pytest
 from acp_agent.config import Settings
 from acp_agent.errors import NotReady, ToolFailed
 from acp_agent.sandbox.base import Policy, Sandbox
-from acp_agent.sandbox.choose import FOR_PYTHON_AT_ONCE, Chooser
+from acp_agent.sandbox.choose import FOR_PYTHON, FOR_PYTHON_AT_ONCE, Chooser
 from acp_agent.sandbox.commands import CommandSandbox
+from acp_agent.sandbox.docker import DockerSandboxes
 from acp_agent.sandbox.for_python import PythonSandbox
 from acp_agent.sandbox.policy import policy_for
 from acp_agent.sandbox.report import SandboxFinding, sandbox_findings
@@ -175,6 +176,42 @@ def test_the_file_of_a_linked_worktree_is_protected(tmp_path: Path, home: Path) 
     (tmp_path / ".git").write_text("gitdir: /elsewhere/.git/worktrees/x")
     policy = policy_for("workspace-write", [tmp_path])
     assert (policy.writable, policy.protected) == ((tmp_path,), (tmp_path / ".git",))
+
+
+async def test_an_image_of_the_user_that_fails_is_told_once(tmp_path: Path) -> None:
+    broken = DockerSandboxes(str(tmp_path / "Dockerfile"), {"DOCKER_HOST": f"unix://{tmp_path}/no"})
+    await working("landlock")
+    chooser = Chooser("auto", lambda: broken, image="~/lab/Dockerfile")
+    told: list[str] = []
+    for _ in range(2):  # sessions
+        assert await PythonSandbox(chooser, told.append).trouble() == ""
+    (said,) = told
+    taken = await chooser.for_python()
+    assert taken is not None
+    words = f"python runs in {taken.name}, and not in '~/lab/Dockerfile' (sandbox_image): "
+    assert said == words + await broken.trouble()
+
+
+async def test_nothing_is_told_where_the_image_is_not_missed() -> None:
+    await working("landlock")
+    for setting, image, order in (
+        ("auto", "", FOR_PYTHON),  # ours, which nobody asked for
+        ("landlock", "mine:1", FOR_PYTHON),
+        ("auto", "mine:1", ("landlock", "docker")),  # where nobody waits for an image
+    ):
+        docker = ScriptedSandboxes("no engine")
+        chooser = Chooser(setting, lambda docker=docker: docker, order, image)
+        told: list[str] = []
+        assert await PythonSandbox(chooser, told.append).trouble() == ""
+        assert told == []
+
+
+async def test_doctor_does_not_pass_over_an_image_of_the_user(tmp_path: Path) -> None:
+    await working("landlock")
+    chooser = Chooser("auto", lambda: ScriptedSandboxes("cannot get the image 'mine:1'"))
+    python, _ = await sandbox_findings(Settings(sandbox_image="mine:1"), chooser)
+    assert (python.works, python.notes[0]) == (False, "no docker: cannot get the image 'mine:1'")
+    assert python.advice.startswith("mend what sandbox_image names")
 
 
 async def test_one_that_was_asked_for_is_a_finding_without_those_before_it() -> None:
