@@ -9,6 +9,7 @@ from anyio import to_thread
 
 from acp_agent.errors import ToolFailed
 from acp_agent.tools.browser.address import VIEW_SOURCE, Address, BadAddress, parse_address
+from acp_agent.tools.browser.guard import Admits, Forbidden, check_literal, is_public
 from acp_agent.tools.browser.harmless import one_line, shortened
 from acp_agent.tools.browser.pages import Page, Stack, TokenPrefix, found, shown
 from acp_agent.tools.browser.search import MOST, SearchEngine, SearchFailed, results_page
@@ -38,11 +39,22 @@ class Target:
 class Browser:
     """Pages by cursor, one more with every call that succeeds."""
 
-    def __init__(self, engine: SearchEngine, fetcher: PageFetcher, *, prefix: TokenPrefix) -> None:
-        """Take where to search and fetch; `prefix` measures windows, and is called in threads."""
+    def __init__(
+        self,
+        engine: SearchEngine,
+        fetcher: PageFetcher,
+        *,
+        prefix: TokenPrefix,
+        admits: Admits = is_public,
+    ) -> None:
+        """Take where to search and fetch, and which addresses the latter would admit.
+
+        `prefix` measures windows, and is called in threads.
+        """
         self.engine = engine
         self._fetcher = fetcher
         self._prefix = prefix
+        self._admits = admits
         self._pages = Stack()
 
     async def search(self, query: str, count: int) -> str:
@@ -56,6 +68,16 @@ class Browser:
 
     def target(self, link: int | str, cursor: int, *, source: bool) -> Target:
         """Find out what `link` of the page at `cursor` is. Raises ToolFailed."""
+        target = self._target(link, cursor, source=source)
+        if target.address is not None:
+            try:
+                check_literal(target.address.host, self._admits)
+            except Forbidden as error:
+                url = target.address.url
+                raise ToolFailed(_failure("Error fetching URL", url, error)) from None
+        return target
+
+    def _target(self, link: int | str, cursor: int, *, source: bool) -> Target:
         if isinstance(link, str):
             return _written(link, source=source)
         page = self._pages.get(cursor)

@@ -43,6 +43,18 @@ async def resolve(host: str, port: int) -> Sequence[str]:
     return [str(entry[4][0]) for entry in found]
 
 
+def check_literal(host: str, admits: Admits) -> None:
+    """Refuse what is an address in itself, in any spelling, before anybody is asked about it.
+
+    Raises:
+        Forbidden: `admits` does not take it.
+
+    """
+    address = _literal(host.rstrip("."))
+    if address and not admits(address):
+        raise _forbidden(host, host)
+
+
 async def checked_addresses(
     host: str, port: int, resolver: Resolver, admits: Admits
 ) -> Sequence[str]:
@@ -59,11 +71,7 @@ async def checked_addresses(
         raise OSError("no address")
     private = [address for address in addresses if not admits(address)]
     if private:
-        where = f"{host} is" if private[0] == host else f"{host} resolves to {private[0]},"
-        raise Forbidden(
-            f"{where} a private address; private networks cannot be opened"
-            " (the user can allow them: browser_allow_private)"
-        )
+        raise _forbidden(host, private[0])
     return addresses
 
 
@@ -85,6 +93,26 @@ def is_public(address: str) -> bool:
 def anything(address: str) -> bool:
     """Admit every address: what the user named, or all where they allow private networks."""
     return True
+
+
+def _forbidden(host: str, address: str) -> Forbidden:
+    where = f"{host} is" if address == host else f"{host} resolves to {address},"
+    return Forbidden(
+        f"{where} a private address; private networks cannot be opened"
+        " (the user can allow them: browser_allow_private)"
+    )
+
+
+def _literal(host: str) -> str:
+    """Return the IP address that `host` stands for without a name server, "" if for none."""
+    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761
+        return "127.0.0.1"
+    if ":" in host:
+        return host
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host))  # also 127.1, 0x7f000001, 2130706433
+    except OSError:
+        return ""
 
 
 def _is_global(ip: IPv4Address | IPv6Address) -> bool:

@@ -43,6 +43,7 @@ def make_browsing(
     called in worker threads.
     """
     allows = allowed_hosts(allowed)
-    fetcher = LazyFetcher(anything if allow_private else is_public, allows)
-    browser = Browser(search_engine(searxng, variables), fetcher, prefix=prefix)
+    admits = anything if allow_private else is_public
+    engine = search_engine(searxng, variables)
+    browser = Browser(engine, LazyFetcher(admits, allows), prefix=prefix, admits=admits)
     return Browsing(browser_tools(browser, allows), browser)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -266,7 +267,7 @@ async def test_a_real_site_is_opened_clicked_and_searched() -> None:
         site.put("/", "<title>Home</title><p>Go to <a href=/next>the next</a>.")
         site.put("/next", "one\r\ntwo", "text/plain")
         fetcher = Fetcher(admits=anything)
-        browser = Browser(Web(), fetcher, prefix=estimated_prefix)
+        browser = Browser(Web(), fetcher, prefix=estimated_prefix, admits=anything)
         stage = Stage()
         stage.tools = Tools(browser_tools(browser, allowed_hosts("")))
         assert (await stage.say("open", id=site.url)).split("\n")[-1] == (
@@ -288,3 +289,43 @@ async def test_by_default_nothing_private_is_opened() -> None:
             call = stage.say("open", id=site.url) if private else stage.refusal("open", id=site.url)
             assert words in await call
         assert len(site.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "host",
+    "127.0.0.1 127.0.0.1. 2130706433 0x7f.1 127.1 10.0.0.8:8080 169.254.169.254 [::1] [fd12::1]"
+    " [::ffff:127.0.0.1] localhost LOCALHOST:631 app.localhost".split(),
+)
+async def test_a_private_address_is_refused_before_the_user_is_asked(
+    stage: Stage, host: str
+) -> None:
+    name = host.lower().partition(":8080")[0].partition(":631")[0].strip("[]")
+    for url in (f"http://{host}/x", f"view-source:http://{host}/x"):
+        with pytest.raises(ToolFailed, match=re.escape(f"{name} is a private address")):
+            await stage.prepare("browser.open", id=url)
+
+
+@pytest.mark.parametrize(
+    "host", ["8.8.8.8", "[2606:4700::1111]", "10.example.org", "localhost.org"]
+)
+async def test_the_user_is_asked_about_what_may_lie_on_the_internet(
+    stage: Stage, host: str
+) -> None:
+    prepared = await stage.prepare("browser.open", id=f"http://{host}/x")
+    assert prepared.permission == Permission("browser.open", host, reads=True)
+
+
+async def test_a_link_to_a_private_address_is_refused_before_the_user_is_asked() -> None:
+    async with open_site() as site:
+        site.put("/", "<a href='http://192.168.0.1/admin'>here</a>")
+        stage = Stage()
+        browser = Browser(
+            Web(),
+            Fetcher(admits=anything),
+            prefix=estimated_prefix,
+            admits=["127.0.0.1"].__contains__,
+        )
+        stage.tools = Tools(browser_tools(browser, allowed_hosts("*")))
+        await stage.say("open", id=site.url)
+        with pytest.raises(ToolFailed, match="is a private address"):
+            await stage.prepare("browser.open", id=0)
