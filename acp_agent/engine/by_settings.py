@@ -45,4 +45,5 @@ def patience(settings: Settings) -> Patience:
         limit=settings.memory_limit,
         keepalive=settings.keepalive,
         keepalive_tokens=settings.keepalive_tokens,
+        stall=settings.load_stall,
     )
