@@ -34,7 +34,7 @@ def local_spec(settings: Settings, model: Path) -> EngineSpec:
 def nano_spec(settings: Settings, model: Path) -> EngineSpec:
     """Return how the demo weights are served; by the wheel, so that a demo is the same anywhere."""
     # So small that a second thread would only wait for the first.
-    return EngineSpec(model, NANO_CONTEXT, settings.parallel, threads=1)
+    return EngineSpec(model, settings.context or NANO_CONTEXT, settings.parallel, threads=1)
 
 
 def patience(settings: Settings) -> Patience:
