@@ -183,7 +183,7 @@ class Launcher:
             if state is not None and state.url and not state.failure:
                 if await _answers(state):
                     return state
-                if state.stall:  # it is ended if its model hangs, so it may take its time
+                if state.stall and not state.ready:  # it is ended if its model hangs
                     limit.deadline = anyio.current_time() + self._start_seconds
             await anyio.sleep(PAUSE)
         return None
