@@ -91,7 +91,7 @@ def make_setup(settings: Settings, variables: Mapping[str, str], editor: Editor)
     """Return what offers the model where there is none."""
     from acp_agent.installer import ModelInstaller  # with the catalog, which hardly anybody needs
 
-    return Setup(ModelInstaller(settings.model, variables), editor)
+    return Setup(ModelInstaller(settings, variables), editor)
 
 
 def make_fm(

@@ -45,6 +45,7 @@ class Settings(NamedTuple):
     cache_reuse: int = 0
     swa_full: bool = False
     llama_server: str = "auto"
+    load_stall: float = 120.0
     linger: float = 60.0
     idle_unload: float = 600.0
     memory_limit: float = 0.85

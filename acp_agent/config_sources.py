@@ -99,6 +99,7 @@ SOURCES: dict[str, Source] = {
     "cache_reuse": Source(("GPT_OSS_CACHE_REUSE",), *_at_least(0)),
     "swa_full": Source(("GPT_OSS_SWA_FULL",)),
     "llama_server": Source(("LLAMA_SERVER",)),
+    "load_stall": Source(("ACP_AGENT_LOAD_STALL_SECS",), *_at_least(0)),
     "linger": Source(("ACP_AGENT_ENGINE_LINGER_SECS",), *_at_least(0)),
     "idle_unload": Source(("GPT_OSS_IDLE_UNLOAD_SECS",), *_at_least(0), words=UNLOADS),
     "memory_limit": Source(("ACP_AGENT_MEMORY_LIMIT",), _is_share, "0 to 1"),

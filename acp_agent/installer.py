@@ -9,11 +9,11 @@ import anyio
 import anyio.to_thread
 
 from acp_agent.agent.setup import Offer, Tell
-from acp_agent.errors import ConfigError
+from acp_agent.config import Settings
 from acp_agent.models.advice import memory_advice
 from acp_agent.models.base import InstallFailed, Progress
-from acp_agent.models.catalog import Catalog, Entry
-from acp_agent.models.entries import entries_file, read_entries
+from acp_agent.models.catalog import Entry
+from acp_agent.models.choose import missing_entry
 from acp_agent.models.install import SPARE, Ears, Wish, gigabytes, install
 from acp_agent.models.licences import licence_of
 from acp_agent.models.origin import opener
@@ -21,15 +21,14 @@ from acp_agent.models.saying import sentence
 from acp_agent.models.store import Store
 from acp_agent.paths import models_path
 
-DEFAULT = "gpt-oss-20b"
 EVERY = 1.0  # seconds between two reports
 
 
 class ModelInstaller:
-    """Brings `name`, a model of the catalog, or the default if there is no such one."""
+    """Brings the model that the settings name, or the default."""
 
-    def __init__(self, name: str, environ: Mapping[str, str]) -> None:
-        self._name = name
+    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+        self._settings = settings
         self._environ = environ
 
     async def offer(self) -> Offer:
@@ -38,7 +37,7 @@ class ModelInstaller:
 
     async def install(self, tell: Tell) -> None:
         """Install it, or wait for another process that does. Raises InstallFailed."""
-        entry = self._entry()
+        entry = missing_entry(self._settings)
         licence = licence_of(entry)
         heard = _Heard()
         wish = Wish(entry, licence.accepted() if licence else None)
@@ -54,15 +53,8 @@ class ModelInstaller:
         if failure is not None:
             raise failure
 
-    def _entry(self) -> Entry:
-        try:
-            catalog = Catalog(read_entries(entries_file()))
-        except ConfigError:  # which `models list` explains
-            catalog = Catalog()
-        return catalog.find(self._name) or catalog.named(DEFAULT)
-
     def _offer(self) -> Offer:
-        entry = self._entry()
+        entry = missing_entry(self._settings)
         licence = licence_of(entry)
         advice, trouble = "", ""
         try:

@@ -57,6 +57,13 @@ class EngineLoading:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineNoted:
+    """What the user should know of the engine, such as why its context is small."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Timings:
     """The engine's own figures for one request; tokens and milliseconds."""
 
@@ -75,7 +82,9 @@ class StepEnded:
     timings: Timings = Timings()
 
 
-ModelEvent = ThoughtPart | TextPart | CallOpened | PromptProgress | EngineLoading | StepEnded
+ModelEvent = (
+    ThoughtPart | TextPart | CallOpened | PromptProgress | EngineLoading | EngineNoted | StepEnded
+)
 
 
 class ModelStream(Protocol):
@@ -196,7 +205,7 @@ class Tokens:
     ids: tuple[int, ...]
 
 
-EngineEvent = Tokens | PromptProgress | EngineLoading | StepEnded
+EngineEvent = Tokens | PromptProgress | EngineLoading | EngineNoted | StepEnded
 
 
 class TokenEngine(Protocol):

@@ -25,6 +25,7 @@ from acp_agent.engine.locate import Found, Local, Nano, Remote, find_engine, wei
 from acp_agent.engine.machine import held
 from acp_agent.engine.nano import ensure_nano
 from acp_agent.engine.obituary import why_ended
+from acp_agent.engine.own import warnings_of
 from acp_agent.engine.spec import EngineSpec
 from acp_agent.errors import EngineUnavailable
 from acp_agent.harmony.model import GREEDY, HarmonyModel
@@ -128,6 +129,7 @@ class Voices:
             model=settings.model,
             gaps=lambda: Gaps.of(vocabulary()),
             why_ended=why_ended,
+            notes=warnings_of,
         )
         if settings.demo:
             nano = HarmonyModel(engine, vocabulary=vocabulary, sampling=GREEDY)

@@ -103,6 +103,7 @@ class Session:
         )
         facts = {"Session": session_id, "Workspace": workspace_root}
         self._commands = Commands(options, toolbox, self._tally, self._compactor, facts, export)
+        self._told = set[str]()  # of the engine
         self._busy = anyio.Lock()
         self._turn: anyio.CancelScope | None = None
         self._numbers = count(past.turns + 1)
@@ -263,6 +264,7 @@ class Session:
             self._request,
             emit,
             limits=self._limits,
+            told=self._told,
             label=voice.label,
             rewrite=self._rewrite,
             compactor=self._compactor,

@@ -27,6 +27,7 @@ from acp_agent.events import (
 from acp_agent.ports import (
     CallOpened,
     EngineLoading,
+    EngineNoted,
     LocalModelBackend,
     ModelEvent,
     PromptProgress,
@@ -64,6 +65,7 @@ class Turn:
         emit: Emit,
         *,
         limits: Limits,
+        told: set[str],
         label: str = "",
         rewrite: NewRewriter = Unchanged,
         compactor: Compactor | None = None,
@@ -75,6 +77,7 @@ class Turn:
         self._request = request
         self._emit = emit
         self._limits = limits
+        self._told = told  # notes that the user has had
         self._label = label
         self._reading = -1
         self._rewrite = rewrite
@@ -159,6 +162,8 @@ class Turn:
                 await self._calls.announce(call_id, recipient)
             case EngineLoading(text):
                 await self._emit(Noticed(text))
+            case EngineNoted(text):
+                await self._note(text)
             case PromptProgress(processed, _, total):
                 await self._tell_reading(number, total - processed)
             case StepEnded():
@@ -180,6 +185,12 @@ class Turn:
         if text:
             label, self._label = self._label, ""
             await self._emit(TextDelta(message_id, label + text))
+
+    async def _note(self, text: str) -> None:
+        """Tell what is known of the engine, once in a session."""
+        if text not in self._told:
+            self._told.add(text)
+            await self._emit(Noticed(text, "warning"))
 
     async def _tell_reading(self, number: int, tokens: int) -> None:
         """Say once per model call why the first word takes its time, where it does."""

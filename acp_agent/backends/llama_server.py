@@ -38,6 +38,7 @@ from acp_agent.ports import (
     Availability,
     EngineEvent,
     EngineLoading,
+    EngineNoted,
     ModelInfo,
     Sampling,
     StepEnded,
@@ -63,12 +64,18 @@ async def nobody_knows(_: Endpoint) -> str:
     return ""
 
 
+def nothing_to_note(_: Endpoint) -> tuple[str, ...]:
+    """Return what the user should know of the engine there: nothing."""
+    return ()
+
+
 class LlamaServer:
     """A llama.cpp server, wherever `locate` finds it.
 
     `gaps` is called in a worker thread when the first character arrives whose tokens the server
     left out; it knows the vocabulary. When an answer breaks off, `why_ended` says why
-    the engine has ended, if it has and that is known. `load_seconds` bounds the wait for the
+    the engine has ended, if it has and that is known. `notes` says what the user should know of the
+    engine, which is told before every answer. `load_seconds` bounds the wait for the
     weights, which is told every `tell_seconds`.
     """
 
@@ -82,6 +89,7 @@ class LlamaServer:
         model: str = "",
         gaps: Callable[[], Gaps] = no_gaps,
         why_ended: Callable[[Endpoint], Awaitable[str]] = nobody_knows,
+        notes: Callable[[Endpoint], Sequence[str]] = nothing_to_note,
         load_seconds: float = LOAD_SECONDS,
         tell_seconds: float = TELL_SECONDS,
     ) -> None:
@@ -89,6 +97,7 @@ class LlamaServer:
         self._locate = locate
         self._make_gaps = gaps
         self._why_ended = why_ended
+        self._notes = notes
         self._load_seconds = load_seconds
         self._tell_seconds = tell_seconds
         self._endpoint: Endpoint | None = None
@@ -149,6 +158,8 @@ class LlamaServer:
                     "POST", endpoint.at("/completion"), key=endpoint.key, body=body
                 ) as response:
                     if response.status == 200:
+                        for note in self._notes(endpoint):
+                            yield EngineNoted(note)
                         async with aclosing(self._events(endpoint, response)) as events:
                             async for event in events:
                                 yield event

@@ -34,7 +34,7 @@ def local_spec(settings: Settings, model: Path) -> EngineSpec:
 def nano_spec(settings: Settings, model: Path) -> EngineSpec:
     """Return how the demo weights are served; by the wheel, so that a demo is the same anywhere."""
     # So small that a second thread would only wait for the first.
-    return EngineSpec(model, NANO_CONTEXT, settings.parallel, threads=1)
+    return EngineSpec(model, settings.context or NANO_CONTEXT, settings.parallel, threads=1)
 
 
 def patience(settings: Settings) -> Patience:
@@ -45,4 +45,5 @@ def patience(settings: Settings) -> Patience:
         limit=settings.memory_limit,
         keepalive=settings.keepalive,
         keepalive_tokens=settings.keepalive_tokens,
+        stall=settings.load_stall,
     )

@@ -51,6 +51,7 @@ class EngineState:
     memory_peak: int = 0
     pressure: float = 0.0  # share of the machine's memory that is in use
     limit: float = 0.0
+    stall: float = 0.0  # seconds without progress after which loading is given up; 0: never
 
 
 FIELDS = tuple(each.name for each in fields(EngineState))

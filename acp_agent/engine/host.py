@@ -26,6 +26,7 @@ from acp_agent.engine.last_words import explain_crash, read_log
 from acp_agent.engine.loading import loaded, look_before
 from acp_agent.engine.order import LoadFailed, Server
 from acp_agent.engine.spec import EngineSpec, Patience
+from acp_agent.engine.stall import watched
 from acp_agent.engine.watch import Watch
 
 logger = logging.getLogger(__name__)
@@ -61,12 +62,14 @@ def serve(spec: EngineSpec, home: EngineHome, log: Path, patience: Patience) -> 
         idle=patience.idle,
         keepalive=patience.keepalive,
         limit=patience.limit,
+        stall=patience.stall,
     )
     home.write(state)
     try:
-        found = look_before(spec)
-        state = replace(state, warnings=found.warnings)
-        server, state = loaded(spec, found, home, state)
+        with watched(home, state):
+            found = look_before(spec)
+            state = replace(state, warnings=found.warnings)
+            server, state = loaded(spec, found, home, state)
     except LoadFailed as error:
         home.write(replace(home.read() or state, failure=str(error)))
         return 1

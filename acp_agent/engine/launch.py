@@ -79,8 +79,8 @@ class Launcher:
         """
         home = self._home()
         try:
-            with anyio.fail_after(self._start_seconds):
-                state = await self._find(home)
+            with anyio.fail_after(self._start_seconds) as limit:
+                state = await self._find(home, limit)
         except OSError as error:
             if isinstance(error, TimeoutError):
                 raise EngineUnavailable(
@@ -90,14 +90,14 @@ class Launcher:
             raise EngineUnavailable(f"cannot start the engine: {error}") from None
         return Endpoint(state.url, state.key)
 
-    async def _find(self, home: EngineHome) -> EngineState:
+    async def _find(self, home: EngineHome, limit: anyio.CancelScope) -> EngineState:
         async with self._one_at_a_time:
             self._release()
             # The lease comes first: an engine that somebody uses does not end.
             self._lease = await _acquire(home, "users", shared=True)
             starting = await _acquire(home, "starting")
             try:
-                self.engine = await self._running(home) or await self._start(home)
+                self.engine = await self._running(home, limit) or await self._start(home, limit)
                 asked = home.asked_linger(self.engine.pid) or 0.0
                 if max(asked, self.engine.linger) < self._patience.linger:
                     home.ask_linger(self.engine.pid, self._patience.linger)
@@ -126,9 +126,9 @@ class Launcher:
     def _log(self, home: EngineHome) -> Path:
         return state_dir() / f"{home.path.name}.log"
 
-    async def _running(self, home: EngineHome) -> EngineState | None:
+    async def _running(self, home: EngineHome, limit: anyio.CancelScope) -> EngineState | None:
         """Return the engine that listens or is about to, None if there is none."""
-        state = await _listening(home)
+        state = await self._listening(home, limit)
         if state is None:
             self._mourn(home)
         return state
@@ -157,7 +157,7 @@ class Launcher:
             home.note_crash(Crash(time.time(), cause(left)))
         return left
 
-    async def _start(self, home: EngineHome) -> EngineState:
+    async def _start(self, home: EngineHome, limit: anyio.CancelScope) -> EngineState:
         log = self._log(home)
         _keep(log)
         with log.open("ab") as output:
@@ -169,12 +169,24 @@ class Launcher:
                 check=False,
                 start_new_session=True,
             )
-        state = await _listening(home)
+        state = await self._listening(home, limit)
         if state is None:
             left = self._bury(home)
             raise EngineFailed((left and left.failure) or self._last_words(home))
         logger.info("engine %d listens at %s", state.pid, state.url)
         return state
+
+    async def _listening(self, home: EngineHome, limit: anyio.CancelScope) -> EngineState | None:
+        """Wait for a living host to listen; return None once it is not alive."""
+        while home.is_alive():
+            state = home.read()
+            if state is not None and state.url and not state.failure:
+                if await _answers(state):
+                    return state
+                if state.stall and not state.ready:  # it is ended if its model hangs
+                    limit.deadline = anyio.current_time() + self._start_seconds
+            await anyio.sleep(PAUSE)
+        return None
 
     def _command(self, home: EngineHome, log: Path) -> list[str]:
         values = {
@@ -197,16 +209,6 @@ def _keep(log: Path) -> None:
     """Begin a new log; what the last engine said stays beside it."""
     with suppress(FileNotFoundError):
         log.replace(log.with_suffix(".log.1"))
-
-
-async def _listening(home: EngineHome) -> EngineState | None:
-    """Wait for a living host to listen; return None once it is not alive."""
-    while home.is_alive():
-        state = home.read()
-        if state is not None and state.url and not state.failure and await _answers(state):
-            return state
-        await anyio.sleep(PAUSE)
-    return None
 
 
 async def _answers(state: EngineState) -> bool:

@@ -63,6 +63,12 @@ def with_key(endpoint: Endpoint) -> Endpoint:
     return Endpoint(endpoint.url, own.state.key) if own else endpoint
 
 
+def warnings_of(endpoint: Endpoint) -> tuple[str, ...]:
+    """Return what the user should know of the engine there, if it is ours."""
+    own = owned(endpoint)
+    return own.state.warnings if own else ()
+
+
 def listed(engines: Iterable[Own]) -> str:
     """Return the engines in one line for people."""
     return ", ".join(f"{Path(own.state.model).name} at {own.state.url}" for own in engines)

@@ -60,7 +60,8 @@ class Patience:
 
     It stays `linger` after its last user, and ends after `idle` without a request (0: never); after
     `grace` without one, if more than the share `limit` of the machine's memory is in use. Every
-    `keepalive` (0: never) it is asked for `keepalive_tokens`, which does not count as use.
+    `keepalive` (0: never) it is asked for `keepalive_tokens`, which does not count as use. Loading
+    is given up after `stall` (0: never) in which nothing moved.
     """
 
     linger: float = 60.0
@@ -69,6 +70,7 @@ class Patience:
     grace: float = 30.0
     keepalive: float = 0.0
     keepalive_tokens: int = 1
+    stall: float = 120.0
 
     def to_json(self) -> str:
         """Return this as one argument for the host."""

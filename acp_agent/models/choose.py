@@ -1,4 +1,7 @@
-"""What a user names to install: a model of the catalog, a repository, an address, a path."""
+"""What a user names to install: a model of the catalog, a repository, an address, a path.
+
+Or what the settings name, where a model is missing.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import unquote, urlsplit
 
+from acp_agent.config import Settings
+from acp_agent.errors import ConfigError
 from acp_agent.models.base import InstallFailed
-from acp_agent.models.catalog import Catalog, Entry
+from acp_agent.models.catalog import MXFP4_20B, MXFP4_120B, Catalog, Entry
+from acp_agent.models.entries import entries_file, read_entries
 from acp_agent.models.names import check_name, first_weights, slug
 from acp_agent.models.origin import Origin
 from acp_agent.paths import user_path
@@ -22,6 +28,22 @@ class Pulled:
 
     provider: str
     model: str
+
+
+def missing_entry(settings: Settings) -> Entry:
+    """Return what to install where no model is: the one that the settings name, else the 20B.
+
+    Mode `gptoss_120b` names the 120B. What our engine does not serve as gpt-oss is no answer.
+    """
+    try:
+        catalog = Catalog(read_entries(entries_file()))
+    except ConfigError:  # which `models list` explains
+        catalog = Catalog()
+    is_larger = settings.mode == "gptoss_120b" and settings.model == Settings().model
+    found = catalog.find(MXFP4_120B.name if is_larger else settings.model)
+    if found and (found.format, found.architecture) == ("gguf", "gpt-oss"):
+        return found
+    return catalog.named(MXFP4_20B.name)
 
 
 def choose(words: Sequence[str], catalog: Catalog, name: str = "") -> Entry | Pulled:

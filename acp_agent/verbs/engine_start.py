@@ -132,7 +132,7 @@ def _differences(settings: Settings, url: str, facts: Facts) -> tuple[str, ...]:
         wanted = user_path(settings.model_path)
         if Path(facts.file).name != wanted.resolve().name:
             found.append(f"its model is {facts.file}, not {wanted}")
-    if settings.context and settings.context != facts.context and not settings.demo:
+    if settings.context and settings.context != facts.context:
         found.append(f"its context is {facts.context}, not {settings.context}")
     if settings.port and urlsplit(url).port != settings.port and not settings.engine_url:
         found.append(f"its port is {urlsplit(url).port}, not {settings.port}")

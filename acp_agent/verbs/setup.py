@@ -10,9 +10,8 @@ import anyio
 from acp_agent.config import Settings, selects_provider
 from acp_agent.engine.locate import Local, Nano, Remote, find_engine
 from acp_agent.errors import EngineUnavailable, NoModel
+from acp_agent.models.choose import missing_entry
 from acp_agent.verbs.models import run_models
-
-MODEL = "gpt-oss-20b"
 
 
 def run_setup(settings: Settings) -> int:
@@ -22,8 +21,7 @@ def run_setup(settings: Settings) -> int:
     try:
         found = anyio.run(find_engine, settings)
     except NoModel:
-        print("No gpt-oss model is ready on this machine.\n", file=sys.stderr)
-        return run_models(["install", MODEL])
+        return _install(settings)
     except EngineUnavailable as error:
         print(f"acp-agent: {error}", file=sys.stderr)
         return 1
@@ -54,6 +52,15 @@ def bring_model(settings: Settings, *, can_ask: bool) -> int:
         return 0
     with redirect_stdout(sys.stderr):  # stdout is for the answer
         return run_setup(settings)
+
+
+def _install(settings: Settings) -> int:
+    name = missing_entry(settings).name
+    print(f"No gpt-oss model is ready on this machine; this installs {name}.\n", file=sys.stderr)
+    code = run_models(["install", name])
+    if not code and settings.mode == "gptoss_120b" and "120b" not in settings.model:
+        print(f"Set GPT_OSS_MODEL={name}: mode gptoss_120b is on offer then.", file=sys.stderr)
+    return code
 
 
 def _nothing(words: str) -> int:

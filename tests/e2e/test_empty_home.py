@@ -175,6 +175,38 @@ def test_setup_leaves_what_the_settings_name(empty: Env, settings: Env, words: s
     assert ran.stderr.startswith(f"Nothing to set up: {words}")
 
 
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({}, "gpt-oss-20b"),
+        ({"GPT_OSS_MODEL": "GPT-OSS-120B"}, "gpt-oss-120b"),
+        ({"GPT_OSS_MODEL": "mine"}, "mine"),
+        ({"GPT_OSS_MODEL": "unheard-of"}, "gpt-oss-20b"),
+        ({"GPT_OSS_MODEL": "gpt-oss-20b-mlx"}, "gpt-oss-20b"),
+        ({"ACP_AGENT_MODE": "gptoss_120b"}, "gpt-oss-120b"),
+    ],
+)
+def test_setup_installs_what_the_settings_name(empty: Env, settings: Env, name: str) -> None:
+    entries = Path(empty["HOME"]) / ".config" / "acp-agent" / "models.toml"
+    for other in ("gpt-oss-120b", "mine"):
+        entries.write_text(entries.read_text() + ENTRY.replace("gpt-oss-20b", other))
+    code, _, seen = on_a_terminal(empty | settings, "serve", "--setup", types="n\n")
+    assert code == 1
+    assert f"No gpt-oss model is ready on this machine; this installs {name}.\r\n" in seen
+    assert f"{name} comes under the licence Apache-2.0" in seen
+
+
+def test_setup_for_a_mode_says_how_to_have_it(empty: Env) -> None:
+    entries = Path(empty["HOME"]) / ".config" / "acp-agent" / "models.toml"
+    entries.write_text(ENTRY.replace("gpt-oss-20b", "gpt-oss-120b"))
+    env = empty | {"ACP_AGENT_MODE": "gptoss_120b"}
+    code, _, seen = on_a_terminal(env, "serve", "--setup", types="y\n")
+    assert code == 0
+    assert seen.endswith("Set GPT_OSS_MODEL=gpt-oss-120b: mode gptoss_120b is on offer then.\r\n")
+    ran = agent(env | {"GPT_OSS_MODEL": "gpt-oss-120b"}, "run", "hello")
+    assert (ran.returncode, ran.stdout[:5]) == (0, "Hello")
+
+
 def test_a_damaged_model_is_not_missing(empty: Env) -> None:
     assert agent(empty, "models", "install", "gpt-oss-20b", "--accept-license").returncode == 0
     (weights,) = Path(empty["HOME"]).rglob("gpt-oss-20b-mxfp4.gguf")

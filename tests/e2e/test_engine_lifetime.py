@@ -73,6 +73,13 @@ async def test_start_finds_what_it_started_and_says_that_it_is_the_same(apart: E
     assert f"running already (ours, pid {first['pid']}), and is as asked for" in again.stderr
 
 
+@pytest.mark.parametrize("size", [2048, 131_072])
+def test_the_demo_weights_get_the_context_that_is_asked_for(apart: Env, size: int) -> None:
+    env = apart | {"GPT_OSS_CTX": str(size)}
+    assert answer(agent(env, "engine", "start", "--demo", "--json"))["context"] == size
+    assert agent(env, "run", "--demo", "hello").returncode == 0
+
+
 async def test_start_keeps_the_engine_of_an_agent(apart: Env) -> None:
     env = apart | {LINGER: "2"}
     assert agent(env, "run", "--demo", "hello").returncode == 0

@@ -353,7 +353,7 @@ async def test_an_engine_that_does_not_answer_is_given_up(spec: EngineSpec) -> N
     assert alive is not None
     with socket.create_server(("127.0.0.1", 0)) as mute:
         url = f"http://127.0.0.1:{mute.getsockname()[1]}"
-        there.write(EngineState(os.getpid(), url, "key", "model", 0.0))
+        there.write(EngineState(os.getpid(), url, "key", "model", 0.0, ready=True, stall=120))
         async with Launcher(spec, start_seconds=0.3) as launcher:
             with pytest.raises(EngineUnavailable, match=r"did not listen within 0\.3 s; see .*log"):
                 await launcher.locate()
