@@ -11,9 +11,11 @@ import fcntl
 import json
 import logging
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -22,7 +24,7 @@ import anyio.to_thread
 
 from acp_agent.conversation import Entry, UserMessage
 from acp_agent.errors import AgentError
-from acp_agent.events import Event, Titled, ToolOutput, UsageUpdated
+from acp_agent.events import Event, TextDelta, ThoughtDelta, Titled, ToolOutput, UsageUpdated
 from acp_agent.paths import make_private
 from acp_agent.recording import lines
 from acp_agent.recording.lines import (
@@ -49,7 +51,14 @@ class SessionInUse(AgentError):
 
 def now() -> str:
     """Return the time as lines have it: UTC, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    seconds, milliseconds = divmod(time.time_ns() // 1_000_000, 1000)
+    return f"{_second(seconds)}.{milliseconds:03}Z"
+
+
+@lru_cache(1)
+def _second(seconds: int) -> str:
+    """Return a second since 1970 as text; hundreds of tokens may share it."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 class Follower(Protocol):
@@ -262,9 +271,22 @@ class Trajectory:
 
 def text_of(line: Line) -> bytes:
     """Return a line as it is written."""
-    record = record_of(line)
     try:
-        text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), default=str).encode()
+        return f"{_text(line)}\n".encode()
     except UnicodeEncodeError:  # half a character, which only its escape can say
-        text = json.dumps(record, separators=(",", ":"), default=str).encode()
-    return text + b"\n"
+        text = json.dumps(record_of(line), separators=(",", ":"), default=str)
+        return f"{text}\n".encode()
+
+
+def _text(line: Line) -> str:
+    match line:
+        case Happened(at, TextDelta(said, text, None) | ThoughtDelta(said, text, None)):
+            # A token: put together by hand, in a quarter of the time.
+            kind = type(line.event).__name__
+            event = f'{{"type":"{kind}","message_id":{_json(said)},"text":{_json(text)}}}'
+            return f'{{"t":{_json(at)},"k":"event","event":{event}}}'
+        case _:
+            return _json(record_of(line))
+
+
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from acp_agent.conversation import ModelStep, ToolMessage, UserMessage
-from acp_agent.events import TextDelta, ToolCallUpdated, UsageUpdated
-from acp_agent.recording.lines import Line, Opened
+from acp_agent.events import Meta, TextDelta, ThoughtDelta, ToolCallUpdated, UsageUpdated
+from acp_agent.recording.lines import Happened, Line, Opened, record_of
 from acp_agent.recording.read import read
 from acp_agent.recording.records import from_object, to_object
-from acp_agent.recording.trajectory import SYNC_SECONDS, SessionInUse, Trajectory
+from acp_agent.recording.trajectory import SYNC_SECONDS, SessionInUse, Trajectory, now, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -57,6 +60,27 @@ async def test_a_turn_is_written_line_by_line(record: Trajectory, tmp_path: Path
         {"k": "event", "event": to_object(TextDelta("1", "Hello"))},
         {"k": "end", "n": 1, "stop": "end_turn"},
     ]
+
+
+@given(
+    st.sampled_from((TextDelta, ThoughtDelta)),
+    st.text(),
+    st.text(),
+    st.sampled_from((None, {"routing": "why"})),
+)
+def test_a_token_is_written_as_any_event_is(
+    kind: type[TextDelta | ThoughtDelta], said: str, text: str, meta: Meta | None
+) -> None:
+    line = Happened(HEAD.time, kind(said, text, meta))
+    written = json.dumps(record_of(line), ensure_ascii=False, separators=(",", ":"))
+    assert text_of(line) == f"{written}\n".encode()
+
+
+def test_a_line_has_its_moment_in_utc_to_the_millisecond() -> None:
+    before = datetime.now(UTC)
+    said = datetime.fromisoformat(now())
+    assert before - timedelta(milliseconds=1) < said <= datetime.now(UTC)
+    assert said.microsecond % 1000 == 0
 
 
 async def test_entries_keep_their_exact_tokens(record: Trajectory, tmp_path: Path) -> None:
