@@ -52,11 +52,10 @@ class Outbox:
     async def send(self, frame: bytes) -> None:
         """Send, and wait while much is under way. Sometimes lets others run even if nothing is."""
         self._sent += 1
-        if self._sent % YIELD_EVERY:
-            await lowlevel.checkpoint_if_cancelled()
-        else:
+        if self._sent % YIELD_EVERY == 0:
             await lowlevel.checkpoint()
-        await self.below(FULL)
+        if self._size > FULL:
+            await self.below(FULL)
         self.put(frame)
 
     async def below(self, size: int) -> None:
