@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import anyio
@@ -98,6 +99,21 @@ async def test_tokens_progress_and_timings_arrive_as_they_were_sent() -> None:
             Tokens((200012,)),
             ENDED,
         ]
+
+
+async def test_a_request_looks_for_no_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_for: list[str] = []
+
+    class Finder:
+        def find_spec(self, name: str, *_: object) -> None:
+            looked_for.append(name)
+
+    async with stand_in(events(token(1, 12043, " оч"), END)) as there:
+        engine = LlamaServer(fixed(there.endpoint))
+        first = await said(engine)
+        monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
+        assert await said(engine) == first
+    assert looked_for == []
 
 
 async def test_every_sampling_value_is_sent() -> None:
