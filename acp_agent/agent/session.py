@@ -22,7 +22,7 @@ from acp_agent.agent.permissions import Permissions
 from acp_agent.agent.recorder import NoRecord, Recorder
 from acp_agent.agent.rewriting import NewRewriter, Unchanged
 from acp_agent.agent.setup import Setup
-from acp_agent.agent.tally import Tally
+from acp_agent.agent.tally import Tally, is_gptoss
 from acp_agent.agent.titles import ask_title, title_of
 from acp_agent.agent.turn import DEFAULT_LIMITS, Limits, Turn
 from acp_agent.agent.voice import SmallModel, Voice
@@ -98,7 +98,7 @@ class Session:
             self._history,
             lambda: self._gptoss_voice().model,
             self._request,
-            lambda: self._tally.size if self._options["model"] == self._sized else 0,
+            lambda: self._tally.window if self._options["model"] == self._sized else 0,
             self._tally.compactions,
         )
         facts = {"Session": session_id, "Workspace": workspace_root}
@@ -215,7 +215,7 @@ class Session:
         async def say(event: Event) -> None:
             self._recorder.event(event)
             self._tally.feed(event)
-            if isinstance(event, UsageUpdated):
+            if isinstance(event, UsageUpdated) and is_gptoss(event):
                 self._sized = self._options["model"]
             await emit(event)
 

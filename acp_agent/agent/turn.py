@@ -12,17 +12,16 @@ from dataclasses import dataclass
 from acp_agent.agent.calls import CallRunner
 from acp_agent.agent.compaction import Compactor
 from acp_agent.agent.history import History
-from acp_agent.agent.measuring import measured
+from acp_agent.agent.measuring import measured, usage
 from acp_agent.agent.rewriting import NewRewriter, TextRewriter, Unchanged
 from acp_agent.conversation import ModelRequest, ModelStep
-from acp_agent.errors import BackendError, ContextOverflow
+from acp_agent.errors import ContextOverflow
 from acp_agent.events import (
     Emit,
     Noticed,
     StopReason,
     TextDelta,
     ThoughtDelta,
-    UsageUpdated,
 )
 from acp_agent.ports import (
     CallOpened,
@@ -116,8 +115,8 @@ class Turn:
             return await self._generate(number)
 
     async def _generate(self, number: int) -> tuple[ModelStep, StepEnded]:
-        ended = StepEnded("stop")
-        async with self._model.stream(self._request()) as stream:
+        ended, request = StepEnded("stop"), self._request()
+        async with self._model.stream(request) as stream:
             try:
                 async for event in stream:
                     if isinstance(event, StepEnded):
@@ -129,7 +128,11 @@ class Turn:
                 # However the stream ended, what the user saw is what the history holds.
                 step = stream.step()
                 self._history.add_step(step)
-        await self._measure(step, ended)
+        if step.repairs:
+            logger.warning("repaired what the model wrote: %s", "; ".join(step.repairs))
+        await self._emit(measured(ended.timings, step.repairs))
+        if used := await usage(self._model, request, step, ended.timings):
+            await self._emit(used)
         return step, ended
 
     async def _run_calls(self, step: ModelStep) -> bool:
@@ -186,20 +189,6 @@ class Turn:
         if tokens >= LONG_READ and self._reading != number:
             self._reading = number
             await self._emit(Noticed(f"reading {tokens:,} tokens of context"))
-
-    async def _measure(self, step: ModelStep, ended: StepEnded) -> None:
-        if step.repairs:
-            logger.warning("repaired what the model wrote: %s", "; ".join(step.repairs))
-        timings = ended.timings
-        prompt = timings.cached_tokens + timings.prompt_tokens
-        await self._emit(measured(timings, step.repairs))
-        used = prompt + timings.predicted_tokens
-        try:
-            size = await self._model.context_size()
-        except BackendError as error:  # the answer is there; how full the context is, is not
-            logger.debug("the context size is unknown: %s", error)
-            return
-        await self._emit(UsageUpdated(used, size))
 
 
 def is_answer(step: ModelStep) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from acp_agent.engine import smollm2
 from acp_agent.verbs.demo import PROMPT
 from acp_agent.voices import NANO_LABEL
 from scripts.nano_dialogues import FIX, HELLO, LIST
@@ -75,6 +76,8 @@ async def test_the_packaged_small_model_answers_a_light_prompt(
     assert 3 < len(turn.answer) < 1000
     assert NANO_LABEL not in turn.answer
     assert sources(turn) == {"fm_orchestrator"}
+    assert turn.usage["_meta"] == {"source": "fm_orchestrator", "provider": "llama.cpp"}
+    assert 20 < turn.usage["used"] < turn.usage["size"] == smollm2.CONTEXT
     [decision] = decisions(logged)
     assert (decision["decision"], "prompt" in decision) == ("inline", False)
 
