@@ -138,9 +138,9 @@ class Inline:
             return wished(step.calls[0])
         return Answered(ended.reason == "limit") if self._has_answered else NO_ANSWER
 
-    async def remark(self, text: str) -> None:
+    async def remark(self, text: str, meta: Meta) -> None:
         """Say something in our own words."""
-        self._begin({})
+        self._begin(meta)
         await self._say(text)
         self._keep()
 

@@ -274,3 +274,25 @@ def test_run_says_on_the_side_who_answers_and_why(logged: Env, workspace: Path) 
     )
     assert (ran.returncode, ran.stdout) == (0, NANO_LABEL + HELLO.answer.text + "\n")
     assert "→ inline: It is a short question, so the small model answers" in ran.stderr
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)], ids=["text", "json"])
+@pytest.mark.parametrize(
+    ("prompt", "code"), [("hi", 0), ("Refactor calc.py and add tests", 1)], ids=["light", "heavy"]
+)
+def test_a_script_sees_that_gptoss_did_not_answer(
+    with_small: Env, modelless: Env, workspace: Path, prompt: str, code: int, form: tuple[str, ...]
+) -> None:
+    command = [sys.executable, "-m", "acp_agent", "run", "--mode", "fm", *form, prompt]
+    ran = subprocess.run(
+        command,
+        env=modelless | with_small,
+        cwd=workspace,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert ran.returncode == code, ran.stderr
+    said = "acp-agent: GPT-OSS did not answer: no gpt-oss model was found: set " in ran.stderr
+    assert said == bool(code)
