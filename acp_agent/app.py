@@ -8,6 +8,7 @@ from functools import partial
 
 import anyio
 
+from acp_agent.agent.gptoss import Means
 from acp_agent.agent.orchestrator import Fm
 from acp_agent.agent.permissions import Permissions
 from acp_agent.agent.session import Session
@@ -71,17 +72,19 @@ async def open_session(
     return Session(
         opened.id,
         opened.options,
-        voices.voice,
-        tools,
-        Permissions(editor),
-        instructions=instructions(),
+        Means(
+            voices.voice,
+            tools,
+            Permissions(editor),
+            instructions(),
+            Limits(steps=settings.max_steps),
+            rewrite,
+            partial(make_setup, settings, variables, editor),
+        ),
         preface=environment_note(str(opened.cwd), others),
-        limits=Limits(steps=settings.max_steps),
         fm=fm,
         workspace_root=str(opened.cwd),
-        rewrite=rewrite,
         recorder=record,
-        setup=partial(make_setup, settings, variables, editor),
         past=past,
         export=export,
     )

@@ -179,10 +179,14 @@ class Titled:
 
 @dataclass(frozen=True, slots=True)
 class UsageUpdated:
-    """Tokens in the context after a model call, and how many it holds."""
+    """Tokens in the context after a model call, and how many it holds.
+
+    `meta` has `estimated` if the server did not count them all.
+    """
 
     used: int
     size: int
+    meta: Meta | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,8 +76,8 @@ class Commands:
         made = await self._compactor.compact(emit, focus)
         if made.before == made.after:
             return "There is nothing to sum up yet."
-        if self._tally.size:
-            await emit(UsageUpdated(made.after, self._tally.size))
+        if self._tally.window:
+            await emit(UsageUpdated(made.after, self._tally.window))
         return f"The conversation has {made.after:,} tokens now; it had {made.before:,}."
 
     def _status(self) -> str:

@@ -16,7 +16,7 @@ from itertools import count
 import anyio
 
 from acp_agent.agent.history import SUMMARY, History
-from acp_agent.agent.measuring import measured
+from acp_agent.agent.measuring import estimate, measured
 from acp_agent.agent.window import estimated_tokens
 from acp_agent.conversation import Entry, ModelRequest, ModelStep, ToolMessage, UserMessage
 from acp_agent.errors import BackendError, ContextOverflow
@@ -196,20 +196,6 @@ class Compactor:
 
     def _next_id(self) -> str:
         return f"{self._session_id}.compaction-{next(self._numbers)}"
-
-
-def estimate(request: ModelRequest) -> int:
-    """Return about how many tokens a request has, rather too many than too few."""
-    texts = [request.instructions]
-    texts += [f"{tool.name} {tool.description} {tool.parameters}" for tool in request.shown_tools]
-    for entry in request.entries:
-        match entry:
-            case UserMessage() | ToolMessage():
-                texts.append(entry.text)
-            case ModelStep():
-                texts += [message.text for message in entry.messages]
-                texts += [call.arguments for call in entry.calls]
-    return sum(estimated_tokens(text) + 8 for text in texts)
 
 
 def shortened(text: str) -> str:

@@ -27,6 +27,7 @@ from acp_agent.events import (
     ToolCallStarted,
     ToolCallUpdated,
     ToolStatus,
+    UsageUpdated,
 )
 from acp_agent.routing.decide import Decision
 from acp_agent.routing.facts import Facts
@@ -222,8 +223,8 @@ class Used:
 
     async def emit(self, event: Event) -> None:
         match event:
-            case TextDelta() | ThoughtDelta() | ToolCallStarted():
-                self.has_shown = True
+            case TextDelta() | ThoughtDelta() | ToolCallStarted() | UsageUpdated():
+                self.has_shown = self.has_shown or not isinstance(event, UsageUpdated)
                 event = replace(event, meta={**self._meta, **(event.meta or {})})
             case StepMeasured():
                 self._add(event)

@@ -52,6 +52,13 @@ class History:
         if step.messages or step.calls:
             self._add(step)
 
+    def forget_step(self, step: ModelStep) -> bool:
+        """Drop `step` if it was kept last: it is generated anew. Tell whether it was."""
+        was_last = bool(self._entries) and self._entries[-1] is step
+        if was_last:
+            self._drop()
+        return was_last
+
     def forget_answer(self) -> None:
         """Drop what a model said after the last user message: another one answers instead."""
         while self._entries and isinstance(self._entries[-1], ModelStep):

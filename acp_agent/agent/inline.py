@@ -26,7 +26,7 @@ from acp_agent.agent.delegation import (
 )
 from acp_agent.agent.history import History
 from acp_agent.agent.loops import is_looping
-from acp_agent.agent.measuring import measured
+from acp_agent.agent.measuring import measured, usage
 from acp_agent.agent.voice import Voice
 from acp_agent.agent.window import ahead, estimated_tokens, fitted
 from acp_agent.conversation import Entry, Message, ModelRequest, ModelStep, ToolSpec
@@ -108,7 +108,9 @@ class Inline:
                 max_tokens=CHOICE_TOKENS,
                 temperature=0.0,
             )
-            return chosen(await model.choose(request, CHOICE))
+            choice = await model.choose(request, CHOICE)
+            await self._tell_usage(request, _spoken(json.dumps(choice)), StepEnded("stop"))
+            return chosen(choice)
         except BackendError as error:
             logger.info("the small model made no choice: %s", plain(str(error)))
             self._needs_tool = True
@@ -136,9 +138,9 @@ class Inline:
             return wished(step.calls[0])
         return Answered(ended.reason == "limit") if self._has_answered else NO_ANSWER
 
-    async def remark(self, text: str) -> None:
+    async def remark(self, text: str, meta: Meta) -> None:
         """Say something in our own words."""
-        self._begin({})
+        self._begin(meta)
         await self._say(text)
         self._keep()
 
@@ -148,7 +150,7 @@ class Inline:
 
     def _keep(self) -> None:
         if self._said:
-            self._history.add_step(ModelStep((Message("final", self._said),)))
+            self._history.add_step(_spoken(self._said))
 
     async def _fitting(self, tools: tuple[ToolSpec, ...]) -> tuple[ModelStep, StepEnded]:
         """Stream with as much of the conversation as the server takes."""
@@ -173,8 +175,16 @@ class Inline:
                     await self._show(event)
                 if is_looping(self._said):
                     logger.info("stopped the small model, which repeats itself")
+                    await self._tell_usage(request, stream.step(), ended)
                     return ModelStep(()), ended
-            return stream.step(), ended
+            step = stream.step()
+        await self._tell_usage(request, step, ended)
+        return step, ended
+
+    async def _tell_usage(self, request: ModelRequest, step: ModelStep, ended: StepEnded) -> None:
+        used = await usage(self._voice.model, request, step, ended.timings, self._tag)
+        if used is not None:
+            await self._emit(used)
 
     async def _show(self, event: ModelEvent) -> None:
         match event:
@@ -218,6 +228,10 @@ async def read_ahead(voice: Voice, entries: Sequence[Entry]) -> None:
     tools = (TOOL,) if voice.has_tool else ()
     room = await _room(voice, INSTRUCTIONS, _limit(voice), tools)
     await voice.model.prefill(_request(voice, ahead(entries, room), tools))
+
+
+def _spoken(text: str) -> ModelStep:
+    return ModelStep((Message("final", text),))
 
 
 def _request(voice: Voice, entries: Sequence[Entry], tools: tuple[ToolSpec, ...]) -> ModelRequest:

@@ -173,8 +173,8 @@ class Orchestrator:
         """Let the small model answer what it can, and say what is missing where it is missed."""
         if not self._router.needs_gptoss(decision):
             return await small.answer(_meta(decision))
-        opening = f"This is a task for GPT-OSS, which cannot answer now: {missing}\n\n"
-        return await self._after(opening, small, decision)
+        opening = f"This is a task for GPT-OSS, which cannot answer now: {missing}"
+        return await self._after(opening, small, decision, missing)
 
     async def _delegate(
         self, message: UserMessage, decision: Decision, wish: Wish | None = None
@@ -205,14 +205,16 @@ class Orchestrator:
             raise type(error)(f"{error} ({small.told})") from error
         logger.warning("GPT-OSS could not answer: %s", plain(str(error)))
         if has_shown:
-            await small.remark(f"GPT-OSS broke off: {error}")
+            await small.remark(f"GPT-OSS broke off: {error}", _failed(str(error)))
             return "end_turn"
-        answered = await self._after(f"GPT-OSS could not answer: {error}\n\n", small, decision)
+        opening = f"GPT-OSS could not answer: {error}"
+        answered = await self._after(opening, small, decision, str(error))
         return "max_tokens" if answered.is_cut else "end_turn"
 
-    async def _after(self, opening: str, small: Inline, decision: Decision) -> Answered:
+    async def _after(self, opening: str, small: Inline, decision: Decision, why: str) -> Answered:
         """Say `opening`, which is an answer already, and what the small model knows to add."""
-        outcome = await small.answer(_meta(decision), opening=opening)
+        meta = {**_meta(decision), **_failed(why)}
+        outcome = await small.answer(meta, opening=f"{opening}\n\n")
         return outcome if isinstance(outcome, Answered) else Answered()
 
 
@@ -222,3 +224,8 @@ def _reason(wish: Wish) -> str:
 
 def _meta(decision: Decision) -> Meta:
     return {"routing": decision.as_json()}
+
+
+def _failed(why: str) -> Meta:
+    """Say to programs that a prompt for GPT-OSS was not answered by it."""
+    return {"gptossError": plain(why)}

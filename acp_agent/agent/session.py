@@ -11,26 +11,20 @@ from typing import Literal
 
 import anyio
 
-from acp_agent.agent.calls import CallRunner, TurnCancelled
 from acp_agent.agent.commands import Commands, Export, parse
-from acp_agent.agent.compaction import Compactor
+from acp_agent.agent.gptoss import GptossTurns, Means
 from acp_agent.agent.history import History
 from acp_agent.agent.inline import read_ahead
 from acp_agent.agent.options import SessionOptions
 from acp_agent.agent.orchestrator import Fm, Gptoss, Orchestrator
-from acp_agent.agent.permissions import Permissions
 from acp_agent.agent.recorder import NoRecord, Recorder
-from acp_agent.agent.rewriting import NewRewriter, Unchanged
-from acp_agent.agent.setup import Setup
-from acp_agent.agent.tally import Tally
+from acp_agent.agent.tally import Tally, is_gptoss
 from acp_agent.agent.titles import ask_title, title_of
-from acp_agent.agent.turn import DEFAULT_LIMITS, Limits, Turn
-from acp_agent.agent.voice import SmallModel, Voice
-from acp_agent.conversation import Effort, Entry, ModelRequest, UserMessage
-from acp_agent.errors import AgentError, ContextOverflow, NoModel
+from acp_agent.agent.voice import SmallModel
+from acp_agent.conversation import Entry, UserMessage
+from acp_agent.errors import AgentError, ContextOverflow
 from acp_agent.events import Emit, Event, StopReason, TextDelta, Titled, UsageUpdated
 from acp_agent.routing.facts import Answerer, SessionFacts
-from acp_agent.tools.base import Toolbox
 
 logger = logging.getLogger(__name__)
 
@@ -54,56 +48,40 @@ class Session:
         self,
         session_id: str,
         options: SessionOptions,
-        voice: Callable[[str], Voice],
-        toolbox: Toolbox,
-        permissions: Permissions,
+        means: Means,
         *,
-        instructions: str,
         preface: str = "",
-        limits: Limits = DEFAULT_LIMITS,
         fm: Fm | None = None,
         workspace_root: str = "",
-        rewrite: NewRewriter = Unchanged,
-        setup: Callable[[], Setup] | None = None,
         recorder: Recorder | None = None,
         past: Past | None = None,
         export: Export | None = None,
     ) -> None:
-        """Take what the session works with; without `fm`, every prompt goes to GPT-OSS.
+        """Take what GPT-OSS works with; without `fm`, it gets every prompt.
 
-        `rewrite` is for what GPT-OSS says, such as citations; `setup` offers a model where none is;
-        `past` is what a session that goes on has behind it; `export` writes its record to a file.
+        `preface` goes before the first prompt; `past` is what a session that goes on has behind it;
+        `export` writes its record to a file.
         """
         past = past or Past()
         self.id = session_id
         self._options = options
-        self._voice = voice
-        self._toolbox = toolbox
-        self._permissions = permissions
-        self._instructions = instructions
+        self._toolbox = means.toolbox
         self._preface = preface
-        self._limits = limits
         self._fm = fm
         self._workspace_root = workspace_root
-        self._rewrite = rewrite
-        self._setup = setup
         self._recorder = recorder or NoRecord()
         self._history = History(self._recorder, past.entries)
+        self._gptoss = GptossTurns(means, options, self._history, self._recorder)
         self._tally = past.tally
         self._sized = options["model"]  # whose context the tally knows
         self._title = past.title
         self._first_words = ""  # to be named by a small model
-        self._compactor = Compactor(
-            session_id,
-            self._history,
-            lambda: self._gptoss_voice().model,
-            self._request,
-            lambda: self._tally.size if self._options["model"] == self._sized else 0,
-            self._tally.compactions,
-        )
+        compactions = past.tally.compactions
+        self._compactor = self._gptoss.compactor(session_id, self._known_size, compactions)
         facts = {"Session": session_id, "Workspace": workspace_root}
-        self._commands = Commands(options, toolbox, self._tally, self._compactor, facts, export)
-        self._told = set[str]()  # of the engine
+        self._commands = Commands(
+            options, means.toolbox, self._tally, self._compactor, facts, export
+        )
         self._busy = anyio.Lock()
         self._turn: anyio.CancelScope | None = None
         self._numbers = count(past.turns + 1)
@@ -144,7 +122,7 @@ class Session:
                 tasks.start_soon(_ready, fm.router.warm_up)
                 tasks.start_soon(_ready, partial(self._warm_small, fm.small, emit))
             if fm is None or self._last == "delegate":
-                tasks.start_soon(_ready, self._read_ahead)
+                tasks.start_soon(_ready, self._gptoss.read_ahead)
 
     async def _warm_small(self, small: SmallModel, emit: Emit) -> None:
         voice = await small.warm()
@@ -155,10 +133,6 @@ class Session:
             if title := await ask_title(voice, words):
                 await self._recorded_by(emit)(Titled(title))
         await read_ahead(voice, self._history.entries)
-
-    async def _read_ahead(self) -> None:
-        await self._toolbox.ready()
-        await self._gptoss_voice().model.prefill(self._request())
 
     async def close(self) -> None:
         """End the turn under way and wait until it has cleaned up."""
@@ -216,7 +190,7 @@ class Session:
         async def say(event: Event) -> None:
             self._recorder.event(event)
             self._tally.feed(event)
-            if isinstance(event, UsageUpdated):
+            if isinstance(event, UsageUpdated) and is_gptoss(event):
                 self._sized = self._options["model"]
             await emit(event)
 
@@ -246,67 +220,13 @@ class Session:
 
     async def _gptoss_turn(self, turn_id: str, emit: Emit) -> StopReason:
         self._last = "delegate"
-        await self._toolbox.ready()
-        voice = self._gptoss_voice()
-        calls = CallRunner(
-            self._toolbox,
-            self._permissions,
-            self._history,
-            emit,
-            lambda: self._options["approvals"],
-            self._recorder,
-        )
-        turn = Turn(
-            turn_id,
-            voice.model,
-            self._history,
-            calls,
-            self._request,
-            emit,
-            limits=self._limits,
-            told=self._told,
-            label=voice.label,
-            rewrite=self._rewrite,
-            compactor=self._compactor,
-        )
-        try:
-            return await self._run_or_set_up(turn, turn_id, emit)
-        except TurnCancelled:
-            return "cancelled"
-        finally:
-            with anyio.move_on_after(CLEAN_UP_SECONDS, shield=True):
-                self._history.close_open_calls()
-                await calls.fail_open_calls()
+        return await self._gptoss.run(turn_id, self._compactor, emit)
 
-    async def _run_or_set_up(self, turn: Turn, turn_id: str, emit: Emit) -> StopReason:
-        """Run the turn; where there is no model, offer one first."""
-        try:
-            return await turn.run()
-        except NoModel:
-            if self._setup is None:
-                raise
-            if await self._setup().run(turn_id, emit):
-                return await turn.run()
-        self._history.forget_unanswered()
-        return "end_turn"  # editors take away what a refusal said, and this says what to do
+    def _known_size(self) -> int:
+        return self._tally.window if self._options["model"] == self._sized else 0
 
     def _orchestrated(self) -> Fm | None:
         return self._fm if self._options["mode"] == "fm" else None
-
-    def _gptoss_voice(self) -> Voice:
-        return self._voice(self._options["model"])
-
-    def _request(self) -> ModelRequest:
-        voice = self._gptoss_voice()
-        efforts: dict[str, Effort] = {"low": "low", "medium": "medium", "high": "high"}
-        return ModelRequest(
-            entries=self._history.entries,
-            instructions=self._instructions,
-            tools=self._toolbox.specs,
-            effort=efforts[self._options["effort"]],
-            max_tokens=voice.max_tokens,
-            temperature=voice.temperature,
-        )
 
 
 async def _ready(get_ready: Callable[[], Awaitable[None]]) -> None:

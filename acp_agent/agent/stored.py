@@ -68,6 +68,10 @@ class SessionStore(Protocol):
         """
         ...
 
+    async def has(self, session_id: str) -> bool:
+        """Tell whether there is a record of this session."""
+        ...
+
     async def take_up(self, session_id: str) -> Stored | None:
         """Return a session to go on with; None if there is none. Raises AgentError."""
         ...

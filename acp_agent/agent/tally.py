@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
+from acp_agent.agent.delegation import ORCHESTRATOR
 from acp_agent.events import (
     CompactionUpdated,
     Diff,
@@ -23,6 +24,11 @@ from acp_agent.events import (
 DECISIONS = 10
 
 
+def is_gptoss(usage: UsageUpdated) -> bool:
+    """Tell whose context it is about: GPT-OSS's, or the small model's."""
+    return (usage.meta or {}).get("source") != ORCHESTRATOR
+
+
 @dataclass(slots=True)
 class Change:
     """A file before the session's first change and after its last; None where there was none."""
@@ -33,7 +39,10 @@ class Change:
 
 @dataclass(slots=True)
 class Tally:
-    """Counts over the whole session; times in milliseconds."""
+    """Counts over the whole session; times in milliseconds.
+
+    `used` of `size` tokens are what the last model call took; `window` is what GPT-OSS holds.
+    """
 
     calls: int = 0
     prompt_tokens: int = 0
@@ -43,6 +52,7 @@ class Tally:
     predicted_ms: float = 0.0
     used: int = 0
     size: int = 0
+    window: int = 0
     compactions: int = 0
     changes: dict[str, Change] = field(default_factory=dict[str, Change])
     decisions: deque[Meta] = field(default_factory=lambda: deque[Meta](maxlen=DECISIONS))
@@ -56,6 +66,7 @@ class Tally:
                 self._measured(event)
             case UsageUpdated(used, size):
                 self.used, self.size = used, size
+                self.window = size if is_gptoss(event) else self.window
             case ToolCallUpdated():
                 self._call(event)
             case CompactionUpdated(compaction_id) if compaction_id != self._compaction:

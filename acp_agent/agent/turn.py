@@ -12,17 +12,16 @@ from dataclasses import dataclass
 from acp_agent.agent.calls import CallRunner
 from acp_agent.agent.compaction import Compactor
 from acp_agent.agent.history import History
-from acp_agent.agent.measuring import measured
+from acp_agent.agent.measuring import measured, usage
 from acp_agent.agent.rewriting import NewRewriter, TextRewriter, Unchanged
 from acp_agent.conversation import ModelRequest, ModelStep
-from acp_agent.errors import BackendError, ContextOverflow
+from acp_agent.errors import ContextOverflow
 from acp_agent.events import (
     Emit,
     Noticed,
     StopReason,
     TextDelta,
     ThoughtDelta,
-    UsageUpdated,
 )
 from acp_agent.ports import (
     CallOpened,
@@ -79,6 +78,8 @@ class Turn:
         self._limits = limits
         self._told = told  # notes that the user has had
         self._label = label
+        self._number = -1  # of the model call
+        self._cut = ModelStep(())  # what it has generated, also when it broke off
         self._reading = -1
         self._rewrite = rewrite
         self._compactor = compactor
@@ -87,8 +88,8 @@ class Turn:
     async def run(self) -> StopReason:
         """Run to the stop reason. Raises BackendError; what was said until then is kept."""
         bad = 0
-        for number in range(self._limits.steps):
-            step, ended = await self._generate_in_room(number)
+        for _ in range(self._limits.steps):
+            step, ended = await self._generate_in_room()
             if ended.reason == "limit":
                 return "max_tokens"
             if is_answer(step):
@@ -102,7 +103,7 @@ class Turn:
         await self._emit(Noticed(f"stopped after {self._limits.steps} steps", "warning"))
         return "max_turn_requests"
 
-    async def _generate_in_room(self, number: int) -> tuple[ModelStep, StepEnded]:
+    async def _generate_in_room(self) -> tuple[ModelStep, StepEnded]:
         """Ask the model; make room before, and once more if the engine says that it is too little.
 
         Raises:
@@ -110,29 +111,48 @@ class Turn:
 
         """
         if self._compactor is None:
-            return await self._generate(number)
+            return await self._generate()
         await self._compactor.fit(self._emit)
         try:
-            return await self._generate(number)
+            return await self._generate()
         except ContextOverflow as error:
-            await self._compactor.recover(error, self._emit)
-            return await self._generate(number)
+            await self._make_room(self._compactor, error)
+            return await self._generate()
 
-    async def _generate(self, number: int) -> tuple[ModelStep, StepEnded]:
-        ended = StepEnded("stop")
-        async with self._model.stream(self._request()) as stream:
+    async def _make_room(self, compactor: Compactor, error: ContextOverflow) -> None:
+        """Make room for a step that begins anew: what was cut is in nobody's way, and not kept."""
+        await self._finish_text()
+        was_kept = self._history.forget_step(self._cut)
+        try:
+            await compactor.recover(error, self._emit)
+        except BaseException:  # also if it is cancelled, what the user saw stays
+            self._history.add_step(self._cut)
+            raise
+        await self._calls.fail_open_calls()
+        if was_kept:
+            await self._emit(Noticed("the context was full; what was cut begins anew"))
+
+    async def _generate(self) -> tuple[ModelStep, StepEnded]:
+        self._number += 1
+        self._cut = ModelStep(())
+        ended, request = StepEnded("stop"), self._request()
+        async with self._model.stream(request) as stream:
             try:
                 async for event in stream:
                     if isinstance(event, StepEnded):
                         ended = event
                     else:
-                        await self._show(number, event)
+                        await self._show(event)
                 await self._finish_text()
             finally:
                 # However the stream ended, what the user saw is what the history holds.
-                step = stream.step()
+                self._cut = step = stream.step()
                 self._history.add_step(step)
-        await self._measure(step, ended)
+        if step.repairs:
+            logger.warning("repaired what the model wrote: %s", "; ".join(step.repairs))
+        await self._emit(measured(ended.timings, step.repairs))
+        if used := await usage(self._model, request, step, ended.timings):
+            await self._emit(used)
         return step, ended
 
     async def _run_calls(self, step: ModelStep) -> bool:
@@ -150,14 +170,14 @@ class Turn:
             await self._calls.fail_open_calls()
         return ran
 
-    async def _show(self, number: int, event: ModelEvent) -> None:
+    async def _show(self, event: ModelEvent) -> None:
         if not isinstance(event, TextPart):
             await self._finish_text()
         match event:
             case ThoughtPart(index, text):
-                await self._emit(ThoughtDelta(f"{self._id}.{number}.{index}", text))
+                await self._emit(ThoughtDelta(self._message_id(index), text))
             case TextPart(index, text):
-                await self._speak(f"{self._id}.{number}.{index}", text)
+                await self._speak(self._message_id(index), text)
             case CallOpened(call_id, recipient):
                 await self._calls.announce(call_id, recipient)
             case EngineLoading(text):
@@ -165,9 +185,12 @@ class Turn:
             case EngineNoted(text):
                 await self._note(text)
             case PromptProgress(processed, _, total):
-                await self._tell_reading(number, total - processed)
+                await self._tell_reading(total - processed)
             case StepEnded():
                 pass
+
+    def _message_id(self, index: int) -> str:
+        return f"{self._id}.{self._number}.{index}"
 
     async def _speak(self, message_id: str, text: str) -> None:
         if self._speaking is None or self._speaking[0] != message_id:
@@ -192,25 +215,11 @@ class Turn:
             self._told.add(text)
             await self._emit(Noticed(text, "warning"))
 
-    async def _tell_reading(self, number: int, tokens: int) -> None:
+    async def _tell_reading(self, tokens: int) -> None:
         """Say once per model call why the first word takes its time, where it does."""
-        if tokens >= LONG_READ and self._reading != number:
-            self._reading = number
+        if tokens >= LONG_READ and self._reading != self._number:
+            self._reading = self._number
             await self._emit(Noticed(f"reading {tokens:,} tokens of context"))
-
-    async def _measure(self, step: ModelStep, ended: StepEnded) -> None:
-        if step.repairs:
-            logger.warning("repaired what the model wrote: %s", "; ".join(step.repairs))
-        timings = ended.timings
-        prompt = timings.cached_tokens + timings.prompt_tokens
-        await self._emit(measured(timings, step.repairs))
-        used = prompt + timings.predicted_tokens
-        try:
-            size = await self._model.context_size()
-        except BackendError as error:  # the answer is there; how full the context is, is not
-            logger.debug("the context size is unknown: %s", error)
-            return
-        await self._emit(UsageUpdated(used, size))
 
 
 def is_answer(step: ModelStep) -> bool:

@@ -93,7 +93,13 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Overflow:
-    """The engine says that the prompt is larger than its context."""
+    """The engine says that its context is full.
+
+    With `tokens` it holds so many, and to a prompt that fits only what follows is said. Without,
+    it is full with what it has read and said so far, whatever that is.
+    """
+
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +132,9 @@ def ends_step(item: Item) -> bool:
     """Tell whether nothing can follow `item` in one model call."""
     if isinstance(item, Raw):
         return item.text.endswith(("<|call|>", "<|return|>", "<|endoftext|>"))
-    return isinstance(item, Say | Invoke | Limit | Drop | Overflow | Fail)
+    if isinstance(item, Overflow):
+        return not item.tokens
+    return isinstance(item, Say | Invoke | Limit | Drop | Fail)
 
 
 def tokens(vocabulary: Vocabulary, item: Spoken, *, first: bool) -> list[int]:

@@ -26,7 +26,7 @@ Text may go on in lines that are indented deeper than their command. The command
     think TEXT              reasoning
     preamble TEXT           words for the user before a call
     say TEXT                the answer
-    begin TEXT              an answer that breaks off: limit, drop or fail must follow
+    begin TEXT              an answer that breaks off: limit, drop, fail or overflow must follow
     call NAME JSON          a tool call (`functions.` is added to a bare name, except for python)
     call NAME ARGUMENT:     the same, with the indented lines as the one argument's text
     call NAME               the same, with the indented lines as they are (JSON or not)
@@ -38,7 +38,9 @@ Text may go on in lines that are indented deeper than their command. The command
     limit                   the length limit ends the step here
     drop                    the connection to the engine breaks here
     fail TEXT               the engine fails here with these words
-    overflow                the engine finds the prompt too long
+    overflow                the engine's context is full here
+    overflow TOKENS         the same, if the prompt has more tokens; else what stands before it in
+                            the step is passed over, and what follows is said
     again                   begin anew with the first step (last line of an answer)
 
 Lines whose first mark is # are comments, except inside a text.
@@ -82,9 +84,9 @@ TEXTS: dict[str, Callable[[str], Item]] = {
     "fail": Fail,
 }
 SECONDS: dict[str, Callable[[float], Item]] = {"delay": Delay, "wait": Wait, "load": Load}
-BARE: dict[str, Item] = {"limit": Limit(), "drop": Drop(), "overflow": Overflow()}
+BARE: dict[str, Item] = {"limit": Limit(), "drop": Drop()}
 HEADS = ("on", "otherwise:")
-COMMANDS = (*TEXTS, "call", *SECONDS, *BARE, "again")
+COMMANDS = (*TEXTS, "call", *SECONDS, *BARE, "overflow", "again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +198,10 @@ def _item(line: _Line) -> Item:
         if not re.fullmatch(r"\d+(\.\d+)?|\.\d+", text):
             raise _BadLine(line.number, f"{line.command} needs a number of seconds, not {text!r}")
         return make(float(text))
+    if line.command == "overflow":
+        if not re.fullmatch(r"\d*", text):
+            raise _BadLine(line.number, f"overflow needs a number of tokens, not {text!r}")
+        return Overflow(int(text or 0))
     if line.command == "again":
         raise _BadLine(line.number, "nothing can follow again")
     if line.command not in BARE:

@@ -22,6 +22,7 @@ from acp_agent.backends.script import (
     Drop,
     Fail,
     Invoke,
+    Item,
     Limit,
     Load,
     Overflow,
@@ -116,7 +117,7 @@ class ScriptedEngine:
         vocabulary = await anyio.to_thread.run_sync(load_vocabulary, abandon_on_cancel=True)
         text, number = due(vocabulary, prompt)
         delay, said = 0.0, 0
-        for item in self._step(text, number):
+        for item in fitting(self._step(text, number), len(prompt)):
             match item:
                 case Think() | Preamble() | Say() | Begin() | Invoke() | Raw():
                     for token in tokens(vocabulary, item, first=not said):
@@ -142,8 +143,9 @@ class ScriptedEngine:
                     )
                 case Fail(words):
                     raise EngineFailed(words)
-                case Overflow():
-                    raise ContextOverflow(len(prompt), self._context)
+                case Overflow(context):
+                    used = len(prompt) + said
+                    raise ContextOverflow(used + 1, context or used)
                 case _:
                     assert_never(item)
         yield StepEnded("stop", _timings(prompt, said))
@@ -159,6 +161,16 @@ class ScriptedEngine:
         if number >= len(answer.steps) and not answer.again:
             raise EngineFailed(f"the script's answer to {text[:60]!r} has no step {number + 1}")
         return answer.steps[number % len(answer.steps)]
+
+
+def fitting(step: Step, prompt_tokens: int) -> Step:
+    """Return what is said to a prompt of this size: what follows an overflow that it avoids."""
+    fits = [n for n, item in enumerate(step) if _avoids(prompt_tokens, item)]
+    return step[fits[-1] + 1 :] if fits else step
+
+
+def _avoids(prompt_tokens: int, item: Item) -> bool:
+    return isinstance(item, Overflow) and prompt_tokens <= item.tokens
 
 
 def due(vocabulary: Vocabulary, prompt: Sequence[int]) -> tuple[str, int]:

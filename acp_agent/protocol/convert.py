@@ -79,8 +79,9 @@ class Converter:
                 return self._compaction(event)
             case Titled(title):
                 return ({"sessionUpdate": "session_info_update", "title": _title(title)},)
-            case UsageUpdated(used, size):
-                return ({"sessionUpdate": "usage_update", "used": used, "size": size},)
+            case UsageUpdated(used, size, meta):
+                update: Object = {"sessionUpdate": "usage_update", "used": used, "size": size}
+                return (_with_meta(update, meta),)
             case StepMeasured():
                 return ()
             case _:

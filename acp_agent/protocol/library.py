@@ -71,6 +71,12 @@ class Library:
 
     async def _take_up(self, opened: OpenSession, params: Fields, *, replay: bool) -> Object:
         if opened.id in self._agent.sessions:
+            if not await self._store.has(opened.id):
+                raise RpcError(
+                    INVALID_PARAMS,
+                    f"{params.where}: sessionId names an open session without a record, which has"
+                    " nothing to take up; it stays open",
+                )
             await self._leave(opened.id)
         stored = await _told(self._store.take_up(opened.id))
         if stored is None:

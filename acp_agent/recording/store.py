@@ -91,6 +91,10 @@ class Store:
         """
         return await anyio.to_thread.run_sync(self._page, cwd, cursor)
 
+    async def has(self, session_id: str) -> bool:
+        """Tell whether there is a record of this session."""
+        return await anyio.to_thread.run_sync(self._find, session_id) is not None
+
     async def take_up(self, session_id: str) -> StoredSession | None:
         """Return a session to go on with; None if there is none.
 
@@ -153,6 +157,9 @@ class NoSessions:
         if cursor:
             raise ValueError(cursor)
         return (), ""
+
+    async def has(self, session_id: str) -> bool:
+        return False
 
     async def take_up(self, session_id: str) -> StoredSession | None:
         return None

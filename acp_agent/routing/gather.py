@@ -66,7 +66,7 @@ def gather(
         fm_available=session.fm_available,
         gptoss_available=session.gptoss_available,
         last_decision=session.last_decision,
-        unrecognised=not reading.signals,
+        unrecognised=all(signal.form for signal in reading.signals),
         signals=tuple(signal.name for signal in reading.signals),
     )
 

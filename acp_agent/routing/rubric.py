@@ -18,7 +18,8 @@ class Signal:
     Of the signals that are a `task`, only the first one of a clause counts; one that goes `first`
     wins over those whose words it shares. After one that takes a `payload`, what follows a colon or
     an empty line is material, not instruction. One that is `general` asks what something is: files
-    it names by their bare names need not be read.
+    it names by their bare names need not be read. A `form` says how, not what: with nothing else, a
+    prompt stays unrecognised.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Signal:
     answer_tokens: int = 0
     at_most: int = 0
     general: bool = False
+    form: bool = False
     explicit: Literal["", "gptoss", "fm", "nobody"] = ""
 
 

@@ -89,7 +89,7 @@ async def _play(workspace: Path) -> str:
             values = ", ".join(f"{name}: {value}" for name, value in session.options.items())
             screen.line(f"\nsession/new: {values}")
             screen.line(f"session/prompt: {prompt}\n", "bold")
-            stop = await prompt_shown(session, prompt, screen)
+            stop = (await prompt_shown(session, prompt, screen)).stop
             screen.end()
             if screen.is_gone or stop != "end_turn":
                 break

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
 import anyio.to_thread
@@ -45,10 +45,10 @@ def run_prompt(
 
         if code := bring_model(settings, can_ask=not as_json and sys.stdin.isatty()):
             return code
-    stop = anyio.run(_run, serve_command(flags), workspace, text, as_json)
-    if stop != "end_turn":
-        print(f"acp-agent: {STOPS.get(stop, stop)}", file=sys.stderr)
-    return 0 if stop == "end_turn" else 1
+    trouble = anyio.run(_run, serve_command(flags), workspace, text, as_json)
+    if trouble:
+        print(f"acp-agent: {trouble}", file=sys.stderr)
+    return 1 if trouble else 0
 
 
 def _may_lack_model(settings: Settings) -> bool:
@@ -72,6 +72,7 @@ def serve_command(flags: Mapping[str, object]) -> list[str]:
 
 
 async def _run(command: Sequence[str], workspace: Path, text: str, as_json: bool) -> str:
+    """Return what was amiss with the answer, "" if nothing was."""
     screen = JsonLines() if as_json else Screen()
 
     async def decide(call: dict[str, Any], options: Sequence[dict[str, Any]]) -> str | None:
@@ -87,25 +88,38 @@ async def _run(command: Sequence[str], workspace: Path, text: str, as_json: bool
         return await (allow if yes else reject)(call, options)
 
     async with open_client(command, LocalHost(workspace, decide, files=False)) as client:
-        stop = await prompt_shown(await client.new_session(workspace), text, screen)
+        ended = await prompt_shown(await client.new_session(workspace), text, screen)
     if screen.is_gone:
         raise BrokenPipeError
-    screen.end(stop)
-    return stop
+    screen.end(ended.stop)
+    if ended.stop != "end_turn":
+        return STOPS.get(ended.stop, ended.stop)
+    return ended.missing and f"GPT-OSS did not answer: {ended.missing}"
 
 
-async def prompt_shown(session: ClientSession, text: str, screen: Screen | JsonLines) -> str:
-    """Send a prompt, show what happens, and return the stop reason.
+class Ended(NamedTuple):
+    """The stop reason, and why a prompt for GPT-OSS was not answered by it, "" if it was."""
+
+    stop: str
+    missing: str
+
+
+async def prompt_shown(session: ClientSession, text: str, screen: Screen | JsonLines) -> Ended:
+    """Send a prompt, show what happens, and return how it ended.
 
     Nobody may be there any more to see it: then the turn is cancelled.
     """
+    missing = ""
 
     def show(update: dict[str, Any]) -> None:
+        nonlocal missing
+        meta: dict[str, Any] = update.get("_meta") or {}
+        missing = str(meta.get("gptossError", missing))
         screen.update(update)
         if screen.is_gone:
             session.cancel()
 
-    return await session.prompt(text, show)
+    return Ended(await session.prompt(text, show), missing)
 
 
 class JsonLines:

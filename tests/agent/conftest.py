@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import anyio
 import pytest
 
+from acp_agent.agent.gptoss import Means
 from acp_agent.agent.options import Choice, SessionOptions, session_options
 from acp_agent.agent.orchestrator import Fm
 from acp_agent.agent.permissions import Permissions
@@ -149,17 +150,19 @@ def stage(tmp_path: Path, home: Path) -> MakeStage:
         session = Session(
             "s",
             options,
-            lambda _: voice,
-            toolbox or make_tools(Workspace(cwd, (), editor), editor, command_timeout=10),
-            Permissions(editor),
-            instructions="Help.",
-            limits=limits or Limits(),
+            Means(
+                lambda _: voice,
+                toolbox or make_tools(Workspace(cwd, (), editor), editor, command_timeout=10),
+                Permissions(editor),
+                "Help.",
+                limits or Limits(),
+                rewrite,
+                (lambda: setup) if setup else None,
+            ),
             fm=fm,
             workspace_root=str(cwd),
-            rewrite=rewrite,
             recorder=recorder,
             past=past,
-            setup=(lambda: setup) if setup else None,
         )
         return Stage(session, engine, editor, cwd, options)
 

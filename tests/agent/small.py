@@ -16,6 +16,8 @@ from acp_agent.errors import BackendError, EngineUnavailable
 from acp_agent.events import Emit
 from acp_agent.ports import Availability, Chooser, ModelEvent, ModelInfo, Timings
 
+UNCOUNTED = Timings()
+
 
 @dataclass(frozen=True)
 class Says:
@@ -26,6 +28,7 @@ class Says:
     error: BackendError | None = None
     is_cut: bool = False
     hangs: bool = False
+    timings: Timings = UNCOUNTED
 
 
 class Small:
@@ -78,7 +81,7 @@ class Small:
             await anyio.sleep_forever()
         if answer.error:
             raise answer.error
-        for event in reply.end("limit" if answer.is_cut else "stop", Timings()):
+        for event in reply.end("limit" if answer.is_cut else "stop", answer.timings):
             yield event
 
 

@@ -11,11 +11,28 @@ import pytest
 from acp_agent.agent.history import SUMMARY as HEADING
 from acp_agent.agent.recorder import NoRecord
 from acp_agent.agent.session import Past
-from acp_agent.backends.script import Answer, Invoke, Preamble, Say, Think
+from acp_agent.backends.script import (
+    Answer,
+    Begin,
+    Invoke,
+    Item,
+    Overflow,
+    Preamble,
+    Raw,
+    Say,
+    Think,
+)
 from acp_agent.backends.scripted import ScriptedEngine
 from acp_agent.conversation import Call, Entry, ModelStep, ToolMessage, UserMessage
 from acp_agent.errors import ContextOverflow
-from acp_agent.events import CompactionSummarized, CompactionUpdated, Event
+from acp_agent.events import (
+    CompactionSummarized,
+    CompactionUpdated,
+    Event,
+    Noticed,
+    TextDelta,
+    ToolCallUpdated,
+)
 from acp_agent.harmony.parser import Parser
 from acp_agent.harmony.vocab import load_vocabulary
 from acp_agent.ports import EngineEvent, Sampling
@@ -147,6 +164,70 @@ async def test_an_overflow_that_the_engine_reports_is_recovered_once(stage: Make
     crowded.times = 2
     with anyio.fail_after(10), pytest.raises(ContextOverflow):
         await play.session.prompt(UserMessage("go on"), play.emit)
+
+
+CUT_CALL = '<|channel|>commentary to=functions.shell json<|message|>{"comm'
+
+
+def filling(*cut: Item, room: int = 2_500) -> ScriptedEngine:
+    """Return an engine whose context is full while it answers "go on", unless it has room."""
+    return ScriptedEngine([Answer([[*cut, Overflow(room), Say("Whole.")]], "go on"), *answers()])
+
+
+async def test_what_an_overflow_cuts_begins_anew_in_a_message_of_its_own(stage: MakeStage) -> None:
+    play = written(stage(engine=filling(Think("Hm."), Begin("Half of"))))
+    await play.prompt("read it")
+    play.events.clear()
+    assert await play.prompt("go on") == "end_turn"
+    at = play.events.index(Noticed("the context was full; what was cut begins anew"))
+    cut, anew = (
+        {event.message_id: event.text for event in part if isinstance(event, TextDelta)}
+        for part in (play.events[:at], play.events[at:])
+    )
+    assert not cut.keys() & anew.keys()
+    assert play.text() == "Half ofWhole."
+    assert (len(cut), len(anew)) == (1, 1)
+    await play.prompt("hello")
+    assert "Half of" not in play.prompt_text()
+    assert "Whole." in play.prompt_text()
+
+
+async def test_a_call_that_an_overflow_cuts_has_failed_before_the_step_begins_anew(
+    stage: MakeStage,
+) -> None:
+    play = written(stage(engine=filling(Raw(CUT_CALL))))
+    await play.prompt("read it")
+    play.events.clear()
+    assert await play.prompt("go on") == "end_turn"
+    shown = [e for e in play.events if isinstance(e, ToolCallUpdated | TextDelta)]
+    assert isinstance(shown[0], ToolCallUpdated)
+    assert shown[0].status == "failed"
+    assert play.text() == "Whole."
+
+
+async def test_an_overflow_that_nothing_can_be_done_about_keeps_what_was_said(
+    stage: MakeStage,
+) -> None:
+    play = stage(engine=filling(Begin("Half of"), room=1))
+    with anyio.fail_after(10), pytest.raises(ContextOverflow):
+        await play.session.prompt(UserMessage("go on"), play.emit)
+    await play.prompt("hello")
+    assert "Half of" in play.prompt_text()
+
+
+async def test_what_was_said_stays_if_making_room_is_cancelled(stage: MakeStage) -> None:
+    play = written(stage(engine=filling(Begin("Half of"))))
+    await play.prompt("hello " * 3_000)
+
+    async def emit(event: Event) -> None:
+        if isinstance(event, CompactionUpdated):
+            play.session.cancel()
+        await play.emit(event)
+
+    with anyio.fail_after(10):
+        assert await play.session.prompt(UserMessage("go on"), emit) == "cancelled"
+    await play.prompt("hello")
+    assert "Half of" in play.prompt_text()
 
 
 async def test_a_prompt_that_is_too_large_alone_is_refused_with_the_numbers(

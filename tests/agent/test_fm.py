@@ -19,7 +19,6 @@ from acp_agent.events import (
     Titled,
     ToolCallStarted,
     ToolCallUpdated,
-    UsageUpdated,
 )
 from tests.agent.fm import (
     DONE,
@@ -47,7 +46,6 @@ async def test_a_light_prompt_is_answered_by_the_small_model_alone(play: Play) -
     assert stage.text() == "Hello to you."
     assert not stage.engine.requests
     assert stage.of(ToolCallStarted) == []
-    assert stage.of(UsageUpdated) == []  # the window that editors show is GPT-OSS's
 
 
 async def test_inline_chunks_say_their_source_and_the_first_one_why(

@@ -63,6 +63,37 @@ async def test_a_follow_up_goes_where_the_last_prompt_went(play: Play, tmp_path:
     assert [d for d, _ in decisions(tmp_path)] == ["delegate", "delegate"]
 
 
+@pytest.mark.parametrize(
+    "words", ["shorter", "In German, please", "auf Englisch", "plus court", "用中文", "короче"]
+)
+async def test_the_small_model_puts_its_own_answer_into_another_form(
+    play: Play, words: str
+) -> None:
+    stage = play(Small("Hello to you.", "Hi."), DONE, again=True)
+    await stage.prompt(LIGHT)
+    await stage.prompt(words)
+    assert stage.text() == "Hello to you.Hi."
+    await stage.prompt(HEAVY)
+    await stage.prompt(words)
+    assert stage.text() == "Hello to you.Hi.Done.Done."
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "as a list of all files",
+        "shorter functions in app.py please",
+        "in Rust please",
+        "Shorter, and say besides how the two proposals of last week differ in their costs",
+    ],
+)
+async def test_what_asks_for_more_than_another_form_is_delegated(play: Play, words: str) -> None:
+    stage = play(Small("Hello to you."), DONE)
+    await stage.prompt(LIGHT)
+    await stage.prompt(words)
+    assert stage.text() == "Hello to you.Done."
+
+
 async def test_the_small_model_sees_as_much_as_its_window_holds(play: Play) -> None:
     small = Small(*["word " * 120] * 8, window=1024)
     stage = play(small)

@@ -17,8 +17,10 @@ from acp_agent.backends.script import (
 from acp_agent.errors import EngineFailed, EngineUnavailable, StreamDropped
 from acp_agent.events import (
     Noticed,
+    TextDelta,
     ToolCallStarted,
 )
+from tests.agent.conftest import Stage
 from tests.agent.fm import (
     DONE,
     DOUBTFUL,
@@ -36,6 +38,12 @@ pytestmark = pytest.mark.anyio
 
 
 # ---------------------------------------------------------------- one of them is not there
+
+
+def errors(stage: Stage) -> list[object]:
+    """Return why GPT-OSS did not answer, as programs are told."""
+    metas = [event.meta or {} for event in stage.of(TextDelta)]
+    return [meta["gptossError"] for meta in metas if "gptossError" in meta]
 
 
 async def test_without_the_small_model_gptoss_answers(play: Play, tmp_path: Path) -> None:
@@ -105,6 +113,7 @@ async def test_without_gptoss_the_small_model_says_what_is_missing(play: Play) -
         "Use a loop."
     )
     assert delegation(stage) == []
+    assert errors(stage) == ["no gpt-oss model was found"]
 
 
 async def test_a_failure_of_gptoss_is_a_failed_call_and_an_answer(play: Play) -> None:
@@ -113,6 +122,7 @@ async def test_a_failure_of_gptoss_is_a_failed_call_and_an_answer(play: Play) ->
     assert [e.status for e in delegation(stage)] == ["pending", "in_progress", "failed"]
     assert last_text(stage).endswith("GPT-OSS could not answer: the engine ran out of memory")
     assert stage.text() == ("GPT-OSS could not answer: the engine ran out of memory\n\nUse a loop.")
+    assert errors(stage) == ["the engine ran out of memory"]
 
 
 async def test_a_gptoss_that_breaks_off_keeps_what_it_said(play: Play) -> None:
@@ -122,6 +132,7 @@ async def test_a_gptoss_that_breaks_off_keeps_what_it_said(play: Play) -> None:
         "The firstGPT-OSS broke off: the connection to the engine broke off in mid-answer;"
         " ask again"
     )
+    assert errors(stage) == ["the connection to the engine broke off in mid-answer; ask again"]
     await stage.prompt(HEAVY)
     assert "The first" in stage.prompt_text()
 

@@ -21,6 +21,7 @@ import anyio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from acp_agent.agent.gptoss import Means
 from acp_agent.agent.options import Choice, session_options
 from acp_agent.agent.permissions import Permissions
 from acp_agent.agent.session import Session
@@ -145,11 +146,7 @@ async def played(text: str, root: Path) -> Seen:
         session = Session(
             "s",
             options,
-            lambda _: voice,
-            toolbox,
-            Permissions(editor),
-            instructions="Help.",
-            limits=Limits(bad_calls=99),
+            Means(lambda _: voice, toolbox, Permissions(editor), "Help.", Limits(bad_calls=99)),
             workspace_root=str(root),
         )
         try:

@@ -118,6 +118,8 @@ def test_every_command_is_known() -> None:
     think half
     drop
     overflow
+    begin half
+    overflow 3000
     fail out of memory
     say bye
     again
@@ -139,7 +141,7 @@ def test_every_command_is_known() -> None:
                 (Begin("half"), Limit()),
                 (Think("half"), Drop()),
                 (Overflow(),),
-                (Fail("out of memory"),),
+                (Begin("half"), Overflow(3000), Fail("out of memory")),
                 (Say("bye"),),
             ),
             again=True,
@@ -169,6 +171,8 @@ def test_steps_before_the_first_on_answer_other_prompts() -> None:
         ("delay soon\nsay a", "bad:1: delay needs a number of seconds, not 'soon'"),
         ("delay -1\nsay a", "bad:1: delay needs a number of seconds, not '-1'"),
         ("wait\nsay a", "bad:1: wait needs a number of seconds, not ''"),
+        ("overflow soon", "bad:1: overflow needs a number of tokens, not 'soon'"),
+        ("overflow 9", "bad:1: the answer breaks off"),
         ("drop it", "bad:1: drop takes no text, not 'it'"),
         ("call", "bad:1: call needs the name of a tool, not ''"),
         ("call {}", "bad:1: call needs the name of a tool, not '{}'"),
@@ -278,6 +282,22 @@ async def test_an_error_comes_after_what_was_said(step: Step, error: type[Except
                 assert isinstance(event, Tokens)
                 tokens += event.ids
     assert load_vocabulary().decode(tokens) == "<|channel|>final<|message|>half"
+
+
+async def test_an_overflow_has_the_numbers_of_a_context_that_is_full() -> None:
+    size = len(prompt("x"))
+    for overflow, numbers in ((Overflow(), (size + 5, size + 4)), (Overflow(3), (size + 5, 3))):
+        with pytest.raises(ContextOverflow) as caught:
+            await played(ScriptedEngine.of([Begin("half"), overflow, Say("a")]), prompt("x"))
+        assert (caught.value.prompt_tokens, caught.value.context_size) == numbers
+
+
+async def test_a_prompt_that_fits_gets_what_follows_the_overflow() -> None:
+    engine = ScriptedEngine.of([Begin("half"), Overflow(len(prompt("x"))), Say("whole")])
+    text, _ = await played(engine, prompt("x"))
+    assert text == "<|channel|>final<|message|>whole<|return|>"
+    with pytest.raises(ContextOverflow):
+        await played(engine, prompt("x and more"))
 
 
 async def test_a_prompt_larger_than_the_context_overflows() -> None:

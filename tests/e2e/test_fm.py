@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from acp_agent.engine import smollm2
 from acp_agent.verbs.demo import PROMPT
 from acp_agent.voices import NANO_LABEL
 from scripts.nano_dialogues import FIX, HELLO, LIST
@@ -75,6 +76,8 @@ async def test_the_packaged_small_model_answers_a_light_prompt(
     assert 3 < len(turn.answer) < 1000
     assert NANO_LABEL not in turn.answer
     assert sources(turn) == {"fm_orchestrator"}
+    assert turn.usage["_meta"] == {"source": "fm_orchestrator", "provider": "llama.cpp"}
+    assert 20 < turn.usage["used"] < turn.usage["size"] == smollm2.CONTEXT
     [decision] = decisions(logged)
     assert (decision["decision"], "prompt" in decision) == ("inline", False)
 
@@ -271,3 +274,25 @@ def test_run_says_on_the_side_who_answers_and_why(logged: Env, workspace: Path) 
     )
     assert (ran.returncode, ran.stdout) == (0, NANO_LABEL + HELLO.answer.text + "\n")
     assert "→ inline: It is a short question, so the small model answers" in ran.stderr
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)], ids=["text", "json"])
+@pytest.mark.parametrize(
+    ("prompt", "code"), [("hi", 0), ("Refactor calc.py and add tests", 1)], ids=["light", "heavy"]
+)
+def test_a_script_sees_that_gptoss_did_not_answer(
+    with_small: Env, modelless: Env, workspace: Path, prompt: str, code: int, form: tuple[str, ...]
+) -> None:
+    command = [sys.executable, "-m", "acp_agent", "run", "--mode", "fm", *form, prompt]
+    ran = subprocess.run(
+        command,
+        env=modelless | with_small,
+        cwd=workspace,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert ran.returncode == code, ran.stderr
+    said = "acp-agent: GPT-OSS did not answer: no gpt-oss model was found: set " in ran.stderr
+    assert said == bool(code)

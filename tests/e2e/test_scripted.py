@@ -131,6 +131,34 @@ async def test_command_reads_nothing_and_does_not_wait_for_input(
     assert turn.calls[0]["rawOutput"]["output"] == "over\n"
 
 
+async def test_an_overflow_in_mid_answer_is_recovered_where_room_can_be_made(
+    world: Env, workspace: Path
+) -> None:
+    (workspace / "long.txt").write_text("one line of many in a long file\n" * 600)
+    file = workspace.with_name("script.txt")
+    script = """
+        on "read":
+          call read_file {"path": "long.txt"}
+          say Read.
+        on "go on":
+          begin Half of
+          overflow 4000
+          say The whole answer.
+    """
+    file.write_text(dedent(script))
+    async with open_agent(world, "--script", str(file)) as agent:
+        session = await agent.new_session(workspace)
+        await session.prompt("read")
+        turn = await session.prompt("go on")
+    chunks = [u for u in turn.updates if u["sessionUpdate"] == "agent_message_chunk"]
+    messages: dict[str, str] = {}
+    for chunk in chunks:
+        said = messages.get(chunk["messageId"], "")
+        messages[chunk["messageId"]] = said + chunk["content"]["text"]
+    assert (turn.stop, list(messages.values())) == ("end_turn", ["Half of", "The whole answer."])
+    assert "the context was full; what was cut begins anew" in turn.thoughts
+
+
 async def fails(session: Session, text: str) -> tuple[str, object]:
     with pytest.raises(RequestError) as caught:
         await session.prompt(text)

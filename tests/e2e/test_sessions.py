@@ -115,6 +115,42 @@ async def test_two_agents_do_not_go_on_with_one_session(
         assert await again.prompt("hello") == "end_turn"
 
 
+@pytest.mark.parametrize("method", ["session/load", "session/resume"])
+@pytest.mark.parametrize("sessions", ["no", "yes"], ids=["not kept", "nothing written yet"])
+async def test_an_open_session_without_a_record_stays_open(
+    world: Env, workspace: Path, script: Path, sessions: str, method: str
+) -> None:
+    env = world | {"ACP_AGENT_SESSIONS": sessions}
+    async with agent(env, workspace, "--script", str(script)) as client:
+        session = await client.new_session(workspace)
+        if sessions == "no":
+            await session.prompt("hello")
+        params: Json = {"sessionId": session.id, "cwd": str(workspace), "mcpServers": []}
+        with pytest.raises(RpcError, match=r"an open session without a record.*stays open"):
+            await client.request(method, params)
+        assert await session.prompt("hello") == "end_turn"
+
+
+async def test_a_session_is_loaded_anew_while_it_is_open_and_a_turn_runs(
+    world: Env, workspace: Path, script: Path
+) -> None:
+    script.write_text(script.read_text() + 'on "slow":\n  wait 60\n  say Late.\n')
+    async with agent(world, workspace, "--script", str(script)) as client:
+        session = await client.new_session(workspace)
+        await session.prompt("hello")
+        stops: list[str] = []
+
+        async def slow() -> None:
+            stops.append(await session.prompt("slow"))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(slow)
+            await anyio.wait_all_tasks_blocked()
+            await client.load_session(session.id, workspace)
+        assert stops == ["cancelled"]
+        assert await session.prompt("hello") == "end_turn"
+
+
 async def test_the_sdk_lists_loads_resumes_closes_and_deletes(
     world: Env, workspace: Path, script: Path
 ) -> None:

@@ -72,6 +72,9 @@ class NoStore:
             raise ValueError(cursor)
         return [], ""
 
+    async def has(self, session_id: str) -> bool:
+        return False
+
     async def take_up(self, session_id: str) -> Stored | None:
         return None
 

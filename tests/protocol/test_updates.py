@@ -150,8 +150,12 @@ async def test_plan_is_sent_whole() -> None:
 
 
 async def test_usage_is_sent_and_measurements_are_not() -> None:
-    events = [StepMeasured(1, 1, 0, 1), UsageUpdated(100, 8192)]
-    assert await shown(events) == [{"sessionUpdate": "usage_update", "used": 100, "size": 8192}]
+    meta = {"source": "fm_orchestrator"}
+    events = [StepMeasured(1, 1, 0, 1), UsageUpdated(100, 8192), UsageUpdated(7, 4096, meta)]
+    assert await shown(events) == [
+        {"sessionUpdate": "usage_update", "used": 100, "size": 8192},
+        {"sessionUpdate": "usage_update", "used": 7, "size": 4096, "_meta": meta},
+    ]
 
 
 async def test_notice_goes_to_a_client_that_has_notices() -> None:

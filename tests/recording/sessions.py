@@ -69,7 +69,7 @@ EVENTS = st.one_of(
             max_size=3,
         ).map(tuple),
     ),
-    st.builds(events.UsageUpdated, st.integers(0), st.integers(0)),
+    st.builds(events.UsageUpdated, st.integers(0), st.integers(0), META),
     st.builds(
         events.StepMeasured,
         *(st.integers(0, 9999),) * 4,

@@ -20,6 +20,7 @@ JSON = st.recursive(
     max_leaves=5,
 )
 TEXT = st.text()
+META = st.none() | st.dictionaries(TEXT, JSON)
 CONTENT = st.one_of(
     st.builds(events.Text, TEXT),
     st.builds(events.Diff, TEXT, st.none() | TEXT, TEXT),
@@ -27,12 +28,10 @@ CONTENT = st.one_of(
     st.builds(events.Terminal, TEXT),
 )
 EVENTS = st.one_of(
-    *(
-        st.from_type(kind)
-        for kind in (events.Noticed, events.UsageUpdated, events.PlanUpdated, events.ToolOutput)
-    ),
-    st.builds(events.TextDelta, TEXT, TEXT, st.none() | st.dictionaries(TEXT, JSON)),
-    st.builds(events.ThoughtDelta, TEXT, TEXT, st.none() | st.dictionaries(TEXT, JSON)),
+    *(st.from_type(kind) for kind in (events.Noticed, events.PlanUpdated, events.ToolOutput)),
+    st.builds(events.UsageUpdated, st.integers(), st.integers(), META),
+    st.builds(events.TextDelta, TEXT, TEXT, META),
+    st.builds(events.ThoughtDelta, TEXT, TEXT, META),
     st.builds(events.ToolCallStarted, TEXT, TEXT, TEXT, raw_input=JSON),
     st.builds(
         events.ToolCallUpdated,

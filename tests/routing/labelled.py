@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from acp_agent.routing.decide import decide
-from acp_agent.routing.facts import Resource, SessionFacts
+from acp_agent.routing.facts import Answerer, Resource, SessionFacts
 from acp_agent.routing.gather import gather
 from acp_agent.routing.rubric import Rubric
 
+Last = Answerer | Literal[""]
 FILE = Path(__file__).with_name("labelled.jsonl")
 
 
@@ -48,12 +49,13 @@ def words(text: str) -> int:
     return len(text) // 4 + 1
 
 
-def decision(item: dict[str, Any], rubric: Rubric) -> str:
+def decision(item: dict[str, Any], rubric: Rubric, last: Last = "") -> str:
     resources = [Resource(r["uri"], chars=r.get("chars")) for r in item.get("resources", [])]
-    session = SessionFacts()
+    session = SessionFacts(last_decision=last)
     facts = gather(item["prompt"], resources, rubric=rubric, count_tokens=words, session=session)
     return decide(facts, rubric).decision
 
 
-def measure(items: list[dict[str, Any]], rubric: Rubric) -> Result:
-    return Result(Counter((item["label"], decision(item, rubric)) for item in items))
+def measure(items: list[dict[str, Any]], rubric: Rubric, last: Last = "") -> Result:
+    """Return how they are decided where `last` answered the prompt before."""
+    return Result(Counter((item["label"], decision(item, rubric, last)) for item in items))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from acp_agent.routing.load import default_rubric
-from tests.routing.labelled import labelled, measure
+from tests.routing.labelled import Last, labelled, measure
 
 LANGUAGES = {"en", "de", "fr", "es", "pt", "it", "zh", "ja", "ru"}
 
@@ -24,8 +26,9 @@ def test_no_prompt_is_in_both_halves() -> None:
     assert not {key(i) for i in labelled("dev")} & {key(i) for i in labelled("held_out")}
 
 
-def test_the_held_out_half_is_decided_within_the_targets() -> None:
-    result = measure(labelled("held_out"), default_rubric())
+@pytest.mark.parametrize("last", ["", "inline", "delegate"])
+def test_the_held_out_half_is_decided_within_the_targets(last: Last) -> None:
+    result = measure(labelled("held_out"), default_rubric(), last)
     assert result.accuracy > 0.90
     assert result.missed < 0.05
     assert result.needless < 0.10
