@@ -370,8 +370,13 @@ async def test_stop_ends_the_program_and_its_guard(nano: Path, tmp_path: Path) -
     async with Launcher(spec, linger=60) as launcher:
         assert await LlamaServer(launcher.locate).context_size() == 1024
     [(there, found, _)] = engine_homes()
-    started = psutil.Process(found.pid).children(recursive=True)
-    assert len(started) == 2
+    host = psutil.Process(found.pid)
+
+    async def alone() -> bool:  # what watched it load is gone
+        return len(host.children(recursive=True)) == 2
+
+    await until(alone)
+    started = host.children(recursive=True)
     assert not await stop(there)
     for process in started:
         await is_gone(process.pid)
