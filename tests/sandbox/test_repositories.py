@@ -229,3 +229,41 @@ async def test_a_bare_repository_whose_objects_are_a_link_is_protected(
     (work / "bare.git" / "objects").symlink_to("../objects")
     async with box("shell in bubblewrap", where) as jail:
         assert (await jail.run("echo evil >> bare.git/config"))[0]
+
+
+@pytest.mark.parametrize("mode", [0, 0o111, 0o444])
+@pytest.mark.parametrize("layer", ["bubblewrap", "landlock"])
+async def test_what_is_closed_is_no_way_round_and_loses_nothing(
+    where: Ground, work: Path, layer: str, mode: int
+) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may look into everything")
+    before = git_lines(work)
+    closed = (work / "deep", work / "app" / ".git")
+    for directory in closed:
+        directory.chmod(mode)
+    async with box(f"shell in {layer}", where) as jail:
+        places = "deep/er/inner/.git/config app/.git/config"
+        evil = f"for at in {places}; do echo evil >> $at; done"
+        command = f"chmod 755 deep app/.git; {evil}; echo ran"
+        assert "ran" in (await jail.run(command))[1]
+    for directory in closed:
+        directory.chmod(0o755)
+    after = git_lines(work)
+    assert before.keys() - after.keys() == set()
+    if layer == "bubblewrap":  # the other cannot hold what it has not seen
+        assert after == before
+
+
+@pytest.mark.parametrize("closed", ["app/.git", "app/.git/hooks", "deep"])
+async def test_what_a_command_has_closed_is_put_back_too(
+    work: Path, jail: Box, closed: str
+) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may look into everything")
+    before = git_lines(work)
+    files = "app/.git/hooks/pre-commit deep/er/inner/.git/config"
+    command = f"for at in {files}; do echo evil >> $at; done; chmod 0 {closed}; echo ran"
+    assert "ran\n" in (await jail.run(command))[1]
+    assert (await jail.run(f"chmod 755 {closed}; echo ran"))[1].endswith("ran\n")
+    assert git_lines(work) == before
