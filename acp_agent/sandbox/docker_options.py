@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from acp_agent.sandbox import places
-from acp_agent.sandbox.base import Policy
+from acp_agent.sandbox.base import Policy, Unfit
 
 NOBODY = 65534
 # gpt-oss was told that it can keep files in /mnt/data.
@@ -22,7 +22,10 @@ KEEPER = "cat"
 
 
 def container_options(image: str, policy: Policy, labels: dict[str, str]) -> dict[str, Any]:
-    """Return the arguments of `containers.create` for a container that keeps to the policy."""
+    """Return the arguments of `containers.create` for a container that keeps to the policy.
+
+    Raises Unfit.
+    """
     limits = policy.limits
     return {
         "image": image,
@@ -103,6 +106,13 @@ def _mounts(policy: Policy) -> Iterator[dict[str, Any]]:
 
 
 def _bind(source: Path, target: Path, *, read_only: bool = False) -> dict[str, Any]:
+    try:
+        str(target).encode()
+    except UnicodeEncodeError:
+        raise Unfit(
+            f"Docker takes no path that is not UTF-8, such as {str(target)!r}; rename it, or"
+            " install bubblewrap"
+        ) from None
     mount: dict[str, Any] = {"Type": "bind", "Source": str(source), "Target": str(target)}
     if read_only:
         # Engines make only the topmost of several file systems read-only, so the others are left

@@ -21,7 +21,10 @@ def gitlinks(git: Path) -> frozenset[str]:
     """Return the paths of submodules in the index of the repository at `git`."""
     hash_size = 32 if b"sha256" in _read(git / "config").lower() else 20
     found: set[bytes] = set()
-    for file in (git / "index", *sorted(git.glob("sharedindex.*"))):
+    files = [git / "index"]
+    with suppress(OSError):
+        files += sorted(git.glob("sharedindex.*"))
+    for file in files:
         data = _read(file)
         if _GITLINK in data:
             with suppress(ValueError, IndexError):

@@ -35,15 +35,19 @@ class _Kept:
 @contextmanager
 def keeping(protected: Sequence[Path], absent: Sequence[Path]) -> Generator[list[Path]]:
     """Watch these places during the block; the list then says what was put back or removed."""
-    before = _contents(protected)
+    # What is closed now cannot be compared: all in it would be new as soon as it is open.
+    watched = [place for place in protected if not _is_closed(place.parent, place)]
+    before = _contents(watched)
     missing = [path for path in absent if not os.path.lexists(path)]
-    repositories = {path.parent for path in absent if path.name == "commondir"}
+    gits = {path.parent for path in absent if path.name == "commondir"}
+    repositories = {git for git in gits if not _is_closed(git.parent, git)}
     indexes = {git: (gitlinks(git), _index(git)) for git in repositories}
     restored: list[Path] = []
     try:
         yield restored
     finally:
-        after = _contents(protected)
+        _open_again({*(path.parent for path in before), *repositories})
+        after = _contents(watched)
         new = [path for path in after if path not in before]
         for path in (*new, *filter(os.path.lexists, missing)):
             with suppress(OSError), _parent(path) as parent:
@@ -51,7 +55,7 @@ def keeping(protected: Sequence[Path], absent: Sequence[Path]) -> Generator[list
                 restored.append(path)
         changed = {path: kept for path, kept in before.items() if after.get(path) != kept}
         for git, (links, index) in indexes.items():
-            if gitlinks(git) - links or (git / "index").is_symlink():
+            if gitlinks(git) - links or stat.S_ISLNK(_mode(git / "index")):
                 changed[git / "index"] = index
         for path, kept in changed.items():
             if kept.data is not None:
@@ -71,7 +75,7 @@ def _contents(places: Iterable[Path]) -> dict[Path, _Kept]:
     for place in places:
         if place.name in _SKIPPED:
             continue
-        inside = place.rglob("*") if place.is_dir() and not place.is_symlink() else ()
+        inside = place.rglob("*") if stat.S_ISDIR(_mode(place)) else ()
         for path in (place, *inside):
             with suppress(OSError):
                 status = path.lstat()
@@ -83,15 +87,43 @@ def _contents(places: Iterable[Path]) -> dict[Path, _Kept]:
     return found
 
 
+def _mode(path: Path) -> int:
+    with suppress(OSError):
+        return path.lstat().st_mode
+    return 0
+
+
+def _is_closed(*places: Path) -> bool:
+    return any(stat.S_ISDIR(_mode(place)) and not _may_enter(place) for place in places)
+
+
+def _may_enter(directory: Path) -> bool:
+    return os.access(directory, os.R_OK | os.X_OK)
+
+
+def _open_again(directories: Iterable[Path]) -> None:
+    """Let us look again into directories that a program has closed."""
+    for directory in directories:
+        if not _may_enter(directory):
+            with suppress(OSError), _parent(directory / "any", make=False):
+                pass
+
+
 @contextmanager
-def _parent(path: Path) -> Generator[int]:
-    """Open the directory of `path`; where something else took its place, that is replaced."""
+def _parent(path: Path, *, make: bool = True) -> Generator[int]:
+    """Open the directory of `path`, also a closed one; `make` it if something took its place."""
     here = os.open("/", _DIRECTORY)
     try:
         for name in path.parent.parts[1:]:
             try:
                 below = os.open(name, _DIRECTORY, dir_fd=here)
+            except PermissionError:
+                mode = os.stat(name, dir_fd=here, follow_symlinks=False).st_mode
+                os.chmod(name, stat.S_IMODE(mode) | stat.S_IRWXU, dir_fd=here)
+                below = os.open(name, _DIRECTORY, dir_fd=here)
             except OSError:
+                if not make:
+                    raise
                 with suppress(FileNotFoundError):
                     os.unlink(name, dir_fd=here)
                 os.mkdir(name, dir_fd=here)

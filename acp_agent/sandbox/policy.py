@@ -120,7 +120,7 @@ def _no_settings(roots: Sequence[Path]) -> tuple[Path, ...]:
 
 
 def _there(places: Iterable[Path]) -> tuple[Path, ...]:
-    return tuple(dict.fromkeys(path for path in places if path.exists()))
+    return tuple(dict.fromkeys(filter(os.path.exists, places)))
 
 
 def _distinct(roots: Sequence[Path]) -> tuple[Path, ...]:

@@ -32,26 +32,33 @@ def repositories(
     """Return every `.git` at or below `root`, be it a directory, a file or a link.
 
     Directories of git with other names are returned too: bare ones, those of submodules and of
-    linked worktrees in another `.git`. No link is followed.
+    linked worktrees in another `.git`; and what we may not look into, though we could change that.
+    No link is followed.
     """
-    found: list[Path] = []
-    until = time.monotonic() + seconds
-    near, late = deque([os.path.realpath(root)]), deque[str]()
-    for _ in range(directories):
+    found: dict[Path, None] = {}
+    base, until = os.path.realpath(root), time.monotonic() + seconds
+    near, late = deque([base]), deque[str]()
+    for number in range(directories):
         queue = near or late
-        if not queue or len(found) >= MOST_REPOSITORIES or time.monotonic() > until:
+        if not queue or len(found) >= MOST_REPOSITORIES or (number and time.monotonic() > until):
             break
         directory = queue.popleft()
+        if _is_closed(directory):
+            found[Path(directory)] = None
+            continue
         names = _entries(directory)
-        if _is_gits(directory, names):
-            found.append(Path(directory))
+        if ".git" in names:  # at once: what lies beside it may use up the bounds
+            found[Path(directory, ".git")] = None
+        looks = _is_gits(directory, names)
+        if looks:
+            found[Path(directory)] = None
+        if looks and "/.git/" in f"{directory[len(base) :]}/":
             queue += [f"{directory}/{name}" for name in _OF_SUBMODULES if names.get(name)]
             continue
-        if names.get(".git") is False:
-            found.append(Path(directory, ".git"))
+        # A command can make any directory look like a bare one, so it is looked into as well.
         for name, is_directory in names.items():
             if is_directory:
-                (late if name in _LATE else queue).append(f"{directory}/{name}")
+                (late if looks or name in _LATE else queue).append(f"{directory}/{name}")
     if near or late:
         logger.warning("only the git repositories near the top of %r are protected", str(root))
     return tuple(found)
@@ -59,7 +66,7 @@ def repositories(
 
 def deciding(place: Path) -> tuple[Path, ...]:
     """Return what must not be changed of `place`: in a directory of git only some of it."""
-    if not is_gits(place):
+    if not is_gits(place) or not _may_enter(place):
         return (place,)
     if (place / "objects").is_dir() or place.name == ".git":
         with suppress(OSError):  # what is not there cannot be protected
@@ -69,7 +76,8 @@ def deciding(place: Path) -> tuple[Path, ...]:
 
 def absences(place: Path) -> tuple[Path, ...]:
     """Return what must not come into being in `place`."""
-    return tuple(place / name for name in ABSENT) if is_gits(place) else ()
+    watched = is_gits(place) and _may_enter(place)
+    return tuple(place / name for name in ABSENT) if watched else ()
 
 
 def put_back(places: Sequence[Path]) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
@@ -89,8 +97,19 @@ def is_gits(place: Path) -> bool:
 def _is_gits(directory: str, names: Mapping[str, bool]) -> bool:
     if directory.endswith("/.git"):
         return True
-    whole = names.get("objects") and names.get("refs")
-    return names.get("HEAD") is False and bool(whole or "commondir" in names)
+    whole = "objects" in names and "refs" in names  # which may be links
+    return names.get("HEAD") is False and (whole or "commondir" in names)
+
+
+def _may_enter(directory: str | Path) -> bool:
+    return os.access(directory, os.R_OK | os.X_OK)
+
+
+def _is_closed(directory: str) -> bool:
+    """Tell whether a directory is ours, so that a command can open it, and closed until then."""
+    with suppress(OSError):
+        return not _may_enter(directory) and os.lstat(directory).st_uid == os.geteuid()
+    return False
 
 
 def _entries(directory: str) -> dict[str, bool]:

@@ -117,6 +117,21 @@ async def test_python_goes_where_it_may_use_the_workspace(
     assert await containers(docker_engine) == set()
 
 
+async def test_python_goes_where_a_repository_may_have_any_name(
+    docker_engine: DockerEngine, where: Ground
+) -> None:
+    await working("bubblewrap")
+    where.work.chmod(0o777)
+    where.work.joinpath(os.fsdecode(b"caf\xe9"), ".git").mkdir(parents=True)
+    policy = Policy(writable=(where.work,), limits=Limits(memory=256))
+    async with PythonSandbox(Chooser("auto", lambda: docker_engine.sandboxes)).open(policy) as box:
+        assert box.name == "bubblewrap"
+    asked = PythonSandbox(Chooser("docker", lambda: docker_engine.sandboxes))
+    with pytest.raises(Unfit, match=r"not UTF-8, such as '.*caf\\udce9.*'; rename it"):
+        async with asked.open(policy):
+            pass
+
+
 async def test_a_second_directory_can_be_for_reading_only(
     open_box: OpenBox, workspace: Path, tmp_path: Path
 ) -> None:

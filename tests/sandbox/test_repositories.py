@@ -17,7 +17,7 @@ import pytest
 from acp_agent.sandbox.base import Policy, Sandbox
 from acp_agent.sandbox.choose import Chooser
 from acp_agent.sandbox.for_python import PythonSandbox
-from acp_agent.sandbox.repositories import MOST_DIRECTORIES, repositories
+from acp_agent.sandbox.repositories import MOST_DIRECTORIES, MOST_REPOSITORIES, repositories
 from tests.sandbox.boxes import Box, Ground, box, working
 
 if TYPE_CHECKING:
@@ -190,5 +190,80 @@ def test_they_are_found_within_bounds(tmp_path: Path) -> None:
     found = tuple(tmp_path / name / ".git" for name in ("a", "z/y", "node_modules/b"))
     assert repositories(tmp_path) == found
     assert repositories(tmp_path, directories=6) == found[:2]
-    assert repositories(tmp_path, seconds=-1) == ()
     assert MOST_DIRECTORIES > 1000
+
+
+def test_that_of_the_workspace_is_found_before_any_bound(tmp_path: Path) -> None:
+    for number in range(MOST_REPOSITORIES):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / ".git").touch()
+    (tmp_path / ".git").mkdir()
+    assert repositories(tmp_path)[0] == tmp_path / ".git"
+    assert repositories(tmp_path, directories=1) == (tmp_path / ".git",)
+    assert repositories(tmp_path, seconds=-1) == (tmp_path / ".git",)
+
+
+@pytest.mark.parametrize(
+    "disguise",
+    ["mkdir objects refs; touch HEAD", "touch HEAD commondir", "ln -s . objects; touch HEAD refs"],
+)
+async def test_a_disguise_as_a_bare_repository_hides_no_other(
+    where: Ground, work: Path, disguise: str
+) -> None:
+    await anyio.run_process(["git", "init", "-q"], cwd=work)
+    async with box("shell in bubblewrap", where) as first:
+        for directory in (".", "app", "deep"):
+            assert await first.run(f"cd {directory}; {disguise}") == (0, "")
+    before = git_lines(work)
+    async with box("shell in bubblewrap", where) as second:
+        for repository in (".", "app", "deep/er/inner"):
+            command = f"cd {repository}/.git; echo evil >> config; echo evil > hooks/pre-commit"
+            assert (await second.run(command))[0]
+    assert git_lines(work) == before
+
+
+async def test_a_bare_repository_whose_objects_are_a_link_is_protected(
+    where: Ground, work: Path
+) -> None:
+    (work / "bare.git" / "objects").rename(work / "objects")
+    (work / "bare.git" / "objects").symlink_to("../objects")
+    async with box("shell in bubblewrap", where) as jail:
+        assert (await jail.run("echo evil >> bare.git/config"))[0]
+
+
+@pytest.mark.parametrize("mode", [0, 0o111, 0o444])
+@pytest.mark.parametrize("layer", ["bubblewrap", "landlock"])
+async def test_what_is_closed_is_no_way_round_and_loses_nothing(
+    where: Ground, work: Path, layer: str, mode: int
+) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may look into everything")
+    before = git_lines(work)
+    closed = (work / "deep", work / "app" / ".git")
+    for directory in closed:
+        directory.chmod(mode)
+    async with box(f"shell in {layer}", where) as jail:
+        places = "deep/er/inner/.git/config app/.git/config"
+        evil = f"for at in {places}; do echo evil >> $at; done"
+        command = f"chmod 755 deep app/.git; {evil}; echo ran"
+        assert "ran" in (await jail.run(command))[1]
+    for directory in closed:
+        directory.chmod(0o755)
+    after = git_lines(work)
+    assert before.keys() - after.keys() == set()
+    if layer == "bubblewrap":  # the other cannot hold what it has not seen
+        assert after == before
+
+
+@pytest.mark.parametrize("closed", ["app/.git", "app/.git/hooks", "deep"])
+async def test_what_a_command_has_closed_is_put_back_too(
+    work: Path, jail: Box, closed: str
+) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may look into everything")
+    before = git_lines(work)
+    files = "app/.git/hooks/pre-commit deep/er/inner/.git/config"
+    command = f"for at in {files}; do echo evil >> $at; done; chmod 0 {closed}; echo ran"
+    assert "ran\n" in (await jail.run(command))[1]
+    assert (await jail.run(f"chmod 755 {closed}; echo ran"))[1].endswith("ran\n")
+    assert git_lines(work) == before
