@@ -27,6 +27,7 @@ FLASH_ATTN = ("auto", "on", "off")
 CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "iq4_nl", "q4_1", "q4_0")
 SANDBOXES = ("auto", "docker", "bubblewrap", "landlock", "off")
 SHELL_SANDBOXES = ("workspace-write", "read-only", "off")
+SMALLEST_CONTEXT = 256  # what llama.cpp makes of anything less
 LARGEST_CONTEXT = 131_072  # what gpt-oss was trained for
 
 Rule = tuple[Callable[[Any], bool], str]
@@ -55,7 +56,7 @@ def _are_hosts(value: Any) -> bool:
 
 
 def _is_context(value: Any) -> bool:
-    return 0 <= value <= LARGEST_CONTEXT
+    return value == 0 or SMALLEST_CONTEXT <= value <= LARGEST_CONTEXT
 
 
 def _is_share(value: Any) -> bool:
@@ -83,7 +84,7 @@ SOURCES: dict[str, Source] = {
     "model_path": Source(("GPT_OSS_GGUF_MODEL_PATH", "GPT_OSS_MODEL_PATH")),
     "model_dir": Source(("GPT_OSS_MODEL_DIR",)),
     "model_120b": Source(("GPT_OSS_120B_MODEL",)),
-    "context": Source(("GPT_OSS_CTX",), _is_context, f"0 to {LARGEST_CONTEXT}"),
+    "context": Source(("GPT_OSS_CTX",), _is_context, f"0 or {SMALLEST_CONTEXT} to {LARGEST_CONTEXT}"),
     "batch": Source(("GPT_OSS_BATCH",), *_at_least(0)),
     "ubatch": Source(("GPT_OSS_UBATCH",), *_at_least(0)),
     "parallel": Source(("GPT_OSS_PARALLEL",), *_at_least(1)),

@@ -149,7 +149,8 @@ def test_no_mode_is_asked_for_by_default(file: Path) -> None:
     ("variable", "value", "message"),
     [
         ("GPT_OSS_CTX", "many", "GPT_OSS_CTX: context must be a number, not 'many'"),
-        ("GPT_OSS_CTX", "-1", "GPT_OSS_CTX: context must be 0 to 131072, not -1"),
+        ("GPT_OSS_CTX", "-1", "GPT_OSS_CTX: context must be 0 or 256 to 131072, not -1"),
+        ("GPT_OSS_CTX", "1", "GPT_OSS_CTX: context must be 0 or 256 to 131072, not 1"),
         ("GPT_OSS_URL", "localhost:8000", "GPT_OSS_URL: engine_url must be an http:// or"),
         ("GPT_OSS_URL", "http://", "GPT_OSS_URL: engine_url must be an http:// or"),
         ("GPT_OSS_URL", "http://[::1", "GPT_OSS_URL: engine_url must be an http:// or"),
