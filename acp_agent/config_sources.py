@@ -84,7 +84,9 @@ SOURCES: dict[str, Source] = {
     "model_path": Source(("GPT_OSS_GGUF_MODEL_PATH", "GPT_OSS_MODEL_PATH")),
     "model_dir": Source(("GPT_OSS_MODEL_DIR",)),
     "model_120b": Source(("GPT_OSS_120B_MODEL",)),
-    "context": Source(("GPT_OSS_CTX",), _is_context, f"0 or {SMALLEST_CONTEXT} to {LARGEST_CONTEXT}"),
+    "context": Source(
+        ("GPT_OSS_CTX",), _is_context, f"0 or {SMALLEST_CONTEXT} to {LARGEST_CONTEXT}"
+    ),
     "batch": Source(("GPT_OSS_BATCH",), *_at_least(0)),
     "ubatch": Source(("GPT_OSS_UBATCH",), *_at_least(0)),
     "parallel": Source(("GPT_OSS_PARALLEL",), *_at_least(1)),

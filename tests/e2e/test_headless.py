@@ -251,7 +251,11 @@ def test_doctor_tells_of_a_llama_server_that_is_broken(world: Env, tmp_path: Pat
             {"GPT_OSS_PORT": "eighty"},
             "GPT_OSS_PORT: port must be a number, not 'eighty'",
         ),
-        (("serve",), {"GPT_OSS_CTX": "-1"}, "GPT_OSS_CTX: context must be 0 or 256 to 131072, not -1"),
+        (
+            ("serve",),
+            {"GPT_OSS_CTX": "-1"},
+            "GPT_OSS_CTX: context must be 0 or 256 to 131072, not -1",
+        ),
         (("doctor",), {"GPT_OSS_PORT": "70000"}, "GPT_OSS_PORT: port must be a port number, not"),
         (("run", "--demo", " "), {}, "the prompt is empty"),
         (("run", "--demo", "--cwd", "/no/such/dir", "hi"), {}, "--cwd: '/no/such/dir' is not a"),
