@@ -70,8 +70,9 @@ class Library:
         return {}
 
     async def _take_up(self, opened: OpenSession, params: Fields, *, replay: bool) -> Object:
-        if opened.id in self._agent.sessions:
-            if not await self._store.has(opened.id):
+        has_record = await self._store.has(opened.id)
+        if opened.id in self._agent.sessions:  # asked at last: requests run at the same time
+            if not has_record:
                 raise RpcError(
                     INVALID_PARAMS,
                     f"{params.where}: sessionId names an open session without a record, which has"

@@ -151,6 +151,28 @@ async def test_a_session_is_loaded_anew_while_it_is_open_and_a_turn_runs(
         assert await session.prompt("hello") == "end_turn"
 
 
+@pytest.mark.parametrize("second", ["session/resume", "session/delete"])
+async def test_a_session_that_is_left_while_it_is_taken_up_is_no_error_of_ours(
+    world: Env, workspace: Path, script: Path, second: str
+) -> None:
+    async with agent(world, workspace, "--script", str(script)) as client:
+        session = await client.new_session(workspace)
+        await session.prompt("hello")
+        params: Json = {"sessionId": session.id, "cwd": str(workspace), "mcpServers": []}
+        failures: list[str] = []
+
+        async def ask(method: str) -> None:
+            try:
+                await client.request(method, params)
+            except RpcError as error:
+                failures.append(str(error))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask, "session/resume")
+            tasks.start_soon(ask, second)
+        assert [failure for failure in failures if "internal error" in failure] == []
+
+
 async def test_the_sdk_lists_loads_resumes_closes_and_deletes(
     world: Env, workspace: Path, script: Path
 ) -> None:
