@@ -104,7 +104,9 @@ class Rlog:
             case TurnStarted(_, _, message):
                 return [*self._close(), *_user(message, self._ts())]
             case HistoryChanged(_, added, dropped):
-                return _history(len(added), dropped)
+                # What was being said is over, and may be what is forgotten.
+                over = () if dropped == 0 else self._written()
+                return [*over, *_history(len(added), dropped)]
             case PermissionDecided(_, call, tool, scope, verdict):
                 asked = f"id={word(call, 'call')}{self._ts()} {word(tool, 'tool')}"
                 answer = f"{quoted(scope, TOOL)} → [{word(verdict, 'unknown')}]"

@@ -215,3 +215,16 @@ def test_the_rest_of_a_message_that_was_written_is_left_out() -> None:
     call = ToolCallStarted("c", "shell", "shell")
     script.turn("go", [TextDelta("m", "sk-ant-"), call, TextDelta("m", "Abc9" * 8)])
     assert "Abc9" not in rlog(script)
+
+
+def test_what_was_cut_stands_before_the_notice_that_it_begins_anew() -> None:
+    script = Script()
+    script.event(ThoughtDelta("m.0.0", "I ponder"))
+    script.event(TextDelta("m.0.1", "Half of"))
+    script.record("drop", count=1)
+    script.event(Noticed("it begins anew"))
+    script.event(TextDelta("m.1.0", "The whole."))
+    *_, thought, cut, forgotten, notice, anew, _ = rlog(script).splitlines()
+    assert [thought[:12], cut[:10], anew[:13]] == ["th: I ponder", "a: Half of", "a: The whole."]
+    assert "forgotten" in forgotten
+    assert notice.startswith("# notice: it begins anew")
