@@ -35,7 +35,7 @@ from tests.routing.labelled import labelled
 
 SHORT = Plan(5, 150)
 AGENTS = 2
-ROUNDS = 6
+ROUNDS = 5
 GREETINGS = 6
 # A person needs longer between two prompts; the agent reads ahead in the meantime.
 PAUSE = 0.1
@@ -54,7 +54,7 @@ def bench_fm(workspace: Path) -> list[Figure]:
     """Measure what a prompt waits for in mode `fm`, and the same without that mode."""
     values: dict[str, list[float]] = defaultdict(list)
     for _ in range(AGENTS):
-        for measured in _rounds(workspace)[1:]:
+        for measured in _rounds(workspace):
             for key, value in measured.items():
                 values[key].append(value)
     direct = {"fm_inline": tuple(values["bare"])}
@@ -92,6 +92,10 @@ def _rounds(workspace: Path) -> list[dict[str, float]]:
         off = _opened(stack.enter_context(agent(flags, workspace)))
         # Without the mode, both sessions read ahead; with it, the small model's server is asked.
         gptoss.wait_for_prefills(2)
+        for side in (on, off):
+            side.agent.prompt(side.light, GREETING)
+            side.agent.prompt(side.heavy, PROMPT)
+        small.take(3)  # an answer, and a title for each session
         return [_round(on, off, small, gptoss) for _ in range(ROUNDS)]
 
 
