@@ -22,6 +22,8 @@ from acp_agent.sandbox.docker_stream import Stream
 CLEAN_UP_SECONDS = 10.0
 SWEEP_SECONDS = 5.0
 _ENDED = "the container has ended; its image must have sh and cat"
+# What runc and crun say of a container that the engine's list still calls running.
+_SAID_OF_ENDED = ("stopped state", "deleted state", "has stopped", "is not running")
 _POLL_SECONDS = (0.02, 0.2)
 
 # The program says where it is before it begins, and waits until it is listened to. The launcher
@@ -125,8 +127,7 @@ class Container:
                 if not session.isdecimal():
                     await self._check()
                     reason = (session + rest.decode(errors="replace"))[:300].strip()
-                    # The list of containers is behind at times.
-                    if "stopped state" in reason:
+                    if any(words in reason for words in _SAID_OF_ENDED):
                         raise ToolFailed(_ENDED)
                     raise ToolFailed(f"cannot run {argv[0]!r} in the sandbox: {reason}")
                 stream.push_back(rest)
