@@ -31,7 +31,7 @@ def bench_store(workspace: Path) -> list[Figure]:
         _listed(running, {})  # the loop has begun
         for _ in range(RUNS):
             everywhere.append(_listed(running, {})[0])
-            here.append(_listed(running, {"cwd": "/work/7"})[0])
+            here.append(_listed(running, {"cwd": "/projects/7"})[0])
         began, pages, cursor = time.monotonic(), 0, ""
         while pages == 0 or cursor:
             _, result = _listed(running, {"cursor": cursor} if cursor else {})
@@ -54,7 +54,7 @@ def _listed(running: Agent, params: Json) -> tuple[float, Json]:
 
 def _fill(folder: Path) -> None:
     for number in range(SESSIONS):
-        cwd = f"/work/{number % WORKSPACES}"
+        cwd = f"/projects/{number % WORKSPACES}"
         path = folder / workspace_name(Path(cwd)) / f"sess_{number}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         lines: list[Json] = [
