@@ -223,8 +223,10 @@ class Used:
 
     async def emit(self, event: Event) -> None:
         match event:
-            case TextDelta() | ThoughtDelta() | ToolCallStarted() | UsageUpdated():
-                self.has_shown = self.has_shown or not isinstance(event, UsageUpdated)
+            case UsageUpdated():
+                event = replace(event, meta={**self._meta, **(event.meta or {})})
+            case TextDelta() | ThoughtDelta() | ToolCallStarted():
+                self.has_shown = True
                 event = replace(event, meta={**self._meta, **(event.meta or {})})
             case StepMeasured():
                 self._add(event)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,19 +16,19 @@ import pytest
 from acp_agent.backends.llama_server import LlamaServer
 from acp_agent.engine.binary import Binary, Search, find, parse_help, probe
 from acp_agent.engine.command import command
-from acp_agent.engine.home import EngineHome, EngineState, engine_homes
+from acp_agent.engine.home import EngineState, engine_homes
 from acp_agent.engine.launch import Launcher
 from acp_agent.engine.obituary import why_ended
 from acp_agent.engine.order import Order
 from acp_agent.engine.spec import EngineSpec
 from acp_agent.engine.stop import stop
 from acp_agent.errors import EngineFailed, StreamDropped
-from acp_agent.paths import runtime_dir, state_dir
+from acp_agent.paths import state_dir
 from acp_agent.ports import Sampling, StepEnded, Tokens
 from tests.engine.llama_help import AGES, BARE, NEW, OLD
 from tests.engine.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("home")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("nothing_left")]
 
 PROMPT = [200006, 1428, 200008]
 ENDLESS = Sampling(grammar='root ::= "a" root')
@@ -55,16 +53,6 @@ def script(folder: Path, text: str) -> Path:
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)
     return path
-
-
-@pytest.fixture(autouse=True)
-def nothing_left(home: Path) -> Iterator[None]:
-    """Kill whatever engine a test has left."""
-    yield
-    for path in runtime_dir().glob("engine-*"):
-        left, state = EngineHome(path), EngineHome(path).read()
-        if left.is_alive() and state is not None:
-            os.kill(state.pid, signal.SIGKILL)
 
 
 def state() -> EngineState:

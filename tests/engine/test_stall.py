@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
@@ -14,27 +12,16 @@ import psutil
 import pytest
 
 from acp_agent.backends.llama_server import LlamaServer
-from acp_agent.engine.home import EngineHome
 from acp_agent.engine.launch import Launcher
 from acp_agent.engine.spec import EngineSpec, Patience
 from acp_agent.errors import EngineFailed
-from acp_agent.paths import runtime_dir
 from tests.engine.llama_help import NEW
 from tests.engine.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("home")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("nothing_left")]
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = Patience(linger=0.1, stall=3)
-
-
-@pytest.fixture(autouse=True)
-def nothing_left(home: Path) -> Iterator[None]:
-    yield
-    for path in runtime_dir().glob("engine-*"):
-        left, state = EngineHome(path), EngineHome(path).read()
-        if left.is_alive() and state is not None:
-            os.kill(state.pid, signal.SIGKILL)
 
 
 def program(folder: Path, text: str) -> Path:

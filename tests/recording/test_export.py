@@ -150,13 +150,13 @@ def test_a_secret_in_two_deltas_is_found() -> None:
 def test_a_session_reads_well() -> None:
     script = Script()
     script.turn(
-        UserMessage("Fix `auth`\n# not a heading", (Attachment("file:///work/auth.py"),)),
+        UserMessage("Fix `auth`\n# not a heading", (Attachment("file:///code/auth.py"),)),
         [
             ThoughtDelta("t", "Look "),
             ToolCallStarted("c", "apply_patch", "auth.py", "edit"),
             ThoughtDelta("t", "first."),
             ToolCallUpdated(
-                "c", status="completed", content=(Diff("/work/auth.py", "a\n", "b\n"),)
+                "c", status="completed", content=(Diff("/code/auth.py", "a\n", "b\n"),)
             ),
             PlanUpdated((PlanEntry("Fix", "completed"),)),
             TextDelta("m", "Done: <b>see</b> `<i>`\n```py\nx < 1"),
@@ -167,7 +167,7 @@ def test_a_session_reads_well() -> None:
 
 - session: `sess_1`
 - began: `2026-11-20T12:00:00.000Z`
-- workspace: `/work`
+- workspace: `/code`
 - agent: `acp-agent 0.1.0`
 - mode: `gptoss_20b`
 - model: `gpt-oss-20b`
@@ -181,7 +181,7 @@ def test_a_session_reads_well() -> None:
 > # not a heading
 > ```
 
-- `file:///work/auth.py`
+- `file:///code/auth.py`
 
 ### Thought
 
@@ -193,8 +193,8 @@ def test_a_session_reads_well() -> None:
 ### Tool `apply_patch`: `auth.py` (completed)
 
 ```diff
---- /work/auth.py
-+++ /work/auth.py
+--- /code/auth.py
++++ /code/auth.py
 @@ -1 +1 @@
 -a
 +b

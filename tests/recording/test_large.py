@@ -28,7 +28,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     events = [
         TextDelta("m", "hello"),
         ToolCallStarted("c", "shell", "shell"),
-        ToolOutput("c", text, text, "/work"),
+        ToolOutput("c", text, text, "/code"),
         ToolCallUpdated("c", status="completed", content=(Text(text),), raw_output="ok"),
     ]
     script = Script()
@@ -69,8 +69,8 @@ def long_session(path: Path) -> None:
         [
             *(TextDelta("m", f"word{n} ") for n in range(60)),
             ToolCallStarted("c", "shell", "shell"),
-            ToolOutput("c", output, "", "/work"),
-            ToolOutput("c", "", output, "/work", 0, None, ended=True),
+            ToolOutput("c", output, "", "/code"),
+            ToolOutput("c", "", output, "/code", 0, None, ended=True),
             ToolCallUpdated("c", status="completed", raw_output=output),
         ],
     )

@@ -54,7 +54,7 @@ def test_every_kind_is_read(tmp_path: Path) -> None:
     times = [f"2026-11-20T12:00:{second:02}.000Z" for second in range(11)]
     assert read_all(script.write(tmp_path / "x.jsonl")) == (
         [
-            Opened(times[0], "sess_1", "/work", (), "acp-agent 0.1.0", "gptoss_20b", "gpt-oss-20b"),
+            Opened(times[0], "sess_1", "/code", (), "acp-agent 0.1.0", "gptoss_20b", "gpt-oss-20b"),
             OptionsSet(times[1], "gptoss_20b", "gpt-oss-20b", "low", "ask"),
             TurnStarted(times[2], 1, UserMessage("hi")),
             Happened(times[3], TextDelta("m", "hello")),

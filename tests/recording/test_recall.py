@@ -49,7 +49,7 @@ def script() -> Script:
     events = [
         TextDelta("m", "hello", {"routing": routing}),
         ToolCallStarted("c", "shell", "ls", "execute", raw_input={"command": "ls"}),
-        ToolOutput("c", "out", "out", "/work", 0, None, ended=True),
+        ToolOutput("c", "out", "out", "/code", 0, None, ended=True),
         ToolCallUpdated("c", status="completed", content=(Diff("/a", None, "x"),), raw_output="a"),
         PlanUpdated((PlanEntry("one", "pending"),)),
         StepMeasured(5, 5, 0, 2, {"prompt": 1.5}),

@@ -24,7 +24,7 @@ from tests.recording.trajectories import Script
 def script() -> Script:
     script = Script()
     script.turn(
-        UserMessage("see [a.py](file:///work/a.py)", (Attachment("file:///work/a.py"),)),
+        UserMessage("see [a.py](file:///code/a.py)", (Attachment("file:///code/a.py"),)),
         [
             ThoughtDelta("t", "hm"),
             ToolCallStarted("c", "shell", "ls", "execute", raw_input={"command": "ls"}),
@@ -66,7 +66,7 @@ def test_updates_are_sent_again(script: Script, tmp_path: Path) -> None:
 def test_a_session_is_shown_on_the_terminal(script: Script, tmp_path: Path) -> None:
     text, _ = replayed(script.write(tmp_path / "x.jsonl"))
     assert text == (
-        "> see [a.py](file:///work/a.py)\nhm\n● execute: ls\n  ✓ completed\none file�[2J\n"
+        "> see [a.py](file:///code/a.py)\nhm\n● execute: ls\n  ✓ completed\none file�[2J\n"
     )
 
 

@@ -73,7 +73,7 @@ def test_a_log_holds_nothing_that_commands_a_terminal(script: Script) -> None:
 def test_a_session_reads_well() -> None:
     script = Script()
     routing = {"routing": {"decision": "delegate", "reason": "it is about code"}}
-    message = UserMessage("Fix the bug\n\nin auth", (Attachment("file:///work/auth.py"),))
+    message = UserMessage("Fix the bug\n\nin auth", (Attachment("file:///code/auth.py"),))
     script.record("turn", n=1, message=to_object(message))
     for event in (
         ThoughtDelta("1.0", "I should ", routing),
@@ -105,14 +105,14 @@ mode: "gptoss_20b"
 model: "gpt-oss-20b"
 repo_sha: "0123456789abcdef0123456789abcdef01234567"
 branch: "main"
-cwd: "/work"
+cwd: "/code"
 ---
 
 @start id=sess_1 ts=2026-11-20T12:00:00.000Z
 m: gptoss_20b model=gpt-oss-20b effort=low approvals=ask ts=2026-11-20T12:00:01.000Z
 u: Fix the bug ts=2026-11-20T12:00:02.000Z
   in auth
-  attached: file:///work/auth.py
+  attached: file:///code/auth.py
 # routing: it is about code → [delegate]
 th: I should look. ts=2026-11-20T12:00:03.000Z
 # model call: step=1 ts=2026-11-20T12:00:06.000Z latency_ms=500 read 120, cached 780, wrote 30

@@ -16,7 +16,7 @@ from tests.recording.rlog_reading import read_rlog
 from tests.recording.test_rlog import lines_of
 from tests.recording.trajectories import Script
 
-OPENED = Opened("2026-11-20T12:00:00.000Z", "sess_1", "/work", agent="acp-agent 0.1.0")
+OPENED = Opened("2026-11-20T12:00:00.000Z", "sess_1", "/code", agent="acp-agent 0.1.0")
 COMMIT = Commit("abcdef" * 6 + "abcd", "main")
 
 

@@ -20,7 +20,7 @@ BEGAN = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
 class Script:
     """The records of a session, one second apart."""
 
-    def __init__(self, session_id: str = "sess_1", cwd: str = "/work") -> None:
+    def __init__(self, session_id: str = "sess_1", cwd: str = "/code") -> None:
         self.records: list[Record] = []
         self._turns = 0
         self.record(

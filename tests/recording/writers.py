@@ -29,7 +29,7 @@ def answer(number: int) -> str:
 
 async def write(path: Path, told: int) -> None:
     """Write a session to its end, a byte to `told` for each line, and the number of each turn."""
-    record = Trajectory(path, Opened(now(), path.stem, "/work"))
+    record = Trajectory(path, Opened(now(), path.stem, "/code"))
     for number in range(1, TURNS + 1):
         message = UserMessage(f"prompt {number}")
         record.turn(number, message)
