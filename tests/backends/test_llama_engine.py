@@ -76,14 +76,17 @@ async def test_leaving_the_stream_frees_the_slot(engine: Endpoint) -> None:
 
 
 async def test_cancelling_the_reader_frees_the_slot(engine: Endpoint) -> None:
-    async def read(*, task_status: anyio.abc.TaskStatus[None]) -> None:
+    has_begun = anyio.Event()
+
+    async def read() -> None:
         async with adapter(engine).stream(PROMPT, FOREVER) as events:
             async for event in events:
                 if isinstance(event, Tokens):
-                    task_status.started()
+                    has_begun.set()  # more may come before the cancel
 
     async with anyio.create_task_group() as group:
-        await group.start(read)
+        group.start_soon(read)
+        await has_begun.wait()
         group.cancel_scope.cancel()
     await until(partial(is_free, engine))
 
